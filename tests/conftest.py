@@ -1,0 +1,31 @@
+"""Fixtures that all tests share: a tiny real model and tiny real data, made once a session."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# So that any test can `from tiny import …`, whatever folder pytest was started in.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama in float32 with tokenizer and chat template, as a Hugging Face directory. Read only: tests share it."""
+    return tiny.make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty English-French pairs as TSV with the columns `en` and `fr`."""
+    return tiny.write_pairs(tmp_path_factory.mktemp("data") / "pairs.tsv")
+
+
+@pytest.fixture(scope="session")
+def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pairs as JSON Lines {id, source, target}."""
+    return tiny.write_rows(tmp_path_factory.mktemp("data") / "rows.jsonl")

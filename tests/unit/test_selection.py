@@ -1,0 +1,129 @@
+"""Budgets and rankings, and the selectors that use them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pydantic
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import tensor
+
+from neft import plugins, selection
+from neft.errors import NeftError
+from neft.neurons import Site
+
+SITES = {
+    "l.0.up": Site("l.0.up", "up_proj", "row", 0, 1536, 576, 0),
+    "l.0.down": Site("l.0.down", "down_proj", "column", 0, 1536, 576, 1),
+}
+
+
+def run(kind: str, scores: dict[str, Any], budget: int, seed: int = 0, **spec: Any) -> dict[str, list[int]]:
+    sizes = {key: len(vector) for key, vector in scores.items()}
+    chosen = plugins.load("selectors", kind).select(scores, sizes, budget, {"kind": kind, **spec}, seed)
+    assert all(index.dtype == torch.int32 for index in chosen.values())
+    return {key: index.tolist() for key, index in chosen.items()}
+
+
+def test_similarity_takes_the_farthest_neurons_of_all_modules_together() -> None:
+    assert run("similarity", {"a": tensor([0.1, 0.9]), "b": tensor([0.5, 0.2])}, 2) == {"a": [1], "b": [0]}
+
+
+def test_reversed_takes_the_nearest() -> None:
+    assert run("reversed", {"a": tensor([0.1, 0.9]), "b": tensor([0.5, 0.2])}, 2) == {"a": [0], "b": [1]}
+
+
+def test_random_follows_its_own_seed_or_the_runs() -> None:
+    scores = {"a": torch.zeros(500), "b": torch.zeros(500)}
+    assert run("random", scores, 100, seed=1) == run("random", scores, 100, seed=1) != run("random", scores, 100, seed=2)
+    module = plugins.load("selectors", "random")
+    sizes = {"a": 500}
+    draws = [module.select({}, sizes, 100, {"seed": 7}, run_seed)["a"].tolist() for run_seed in (1, 2)]
+    assert draws[0] == draws[1]
+
+
+def test_ties_go_to_the_earlier_module_then_to_the_lower_index() -> None:
+    scores = {"b": torch.ones(3), "a": torch.ones(3)}
+    for kind in ("similarity", "reversed"):
+        assert run(kind, scores, 4) == {"b": [0, 1, 2], "a": [0]}
+
+
+def test_a_scope_gives_every_module_or_layer_its_share() -> None:
+    scores = {"l.0.up": tensor([9.0, 8, 7, 6]), "l.0.down": tensor([5.0, 4, 3, 2]), "l.1.up": tensor([1.0, 0, 0, 0])}
+    assert run("similarity", scores, 3, scope="module") == {"l.0.up": [0], "l.0.down": [0], "l.1.up": [0]}
+    assert run("similarity", scores, 3, scope="layer") == {"l.0.up": [0, 1], "l.0.down": [], "l.1.up": [0]}
+    assert run("similarity", scores, 3, scope="global") == {"l.0.up": [0, 1, 2], "l.0.down": [], "l.1.up": []}
+
+
+vectors = st.lists(st.lists(st.integers(0, 4).map(float), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+@settings(deadline=None)
+@given(vectors=vectors, data=st.data(), scope=st.sampled_from(["global", "module", "layer"]), largest=st.booleans())
+def test_takes_exactly_the_number_and_nothing_better_is_left(
+    vectors: list[list[float]], data: Any, scope: Any, largest: bool
+) -> None:
+    scores = {f"l.{i // 2}.m{i}": tensor(v) for i, v in enumerate(vectors)}
+    count = data.draw(st.integers(0, sum(map(len, vectors))))
+    chosen = selection.take(scores, count, scope, largest)
+    assert sum(len(index) for index in chosen.values()) == count
+    if scope == "global":
+        ranked = sorted(
+            ((key, i) for key, v in scores.items() for i in range(len(v))),
+            key=lambda place: -scores[place[0]][place[1]].item() if largest else scores[place[0]][place[1]].item(),
+        )  # sorted() keeps the order of equal ones: the reference for ties
+        assert {(key, i) for key, index in chosen.items() for i in index.tolist()} == set(ranked[:count])
+
+
+def test_ten_million_neurons_take_less_than_two_seconds_and_always_the_same_ones() -> None:
+    scores = {f"l.{i}.m": (torch.randint(0, 1 << 20, (1 << 20,)) / (1 << 20)) for i in range(10)}  # with many ties
+    start = time.perf_counter()
+    first = selection.take(scores, 900_000)
+    assert time.perf_counter() - start < 2
+    assert all(torch.equal(first[key], index) for key, index in selection.take(scores, 900_000).items())
+
+
+def test_nan_cannot_be_ranked() -> None:
+    with pytest.raises(NeftError, match="NaN"):
+        selection.take({"a": tensor([0.0, float("nan")])}, 1)
+
+
+def test_a_fraction_is_of_all_the_models_parameters() -> None:
+    # Llama-2-7B: 6,738,415,616 parameters; 0.09 of them are 606 M, which is 148,062 vectors of 4,096
+    sites = {f"l.{i}.up": Site(f"l.{i}.up", "up_proj", "row", 0, 11008, 4096, 0) for i in range(64)}
+    assert selection.budget({"fraction": 0.09}, sites, 6_738_415_616, "Llama") == round(0.09 * 6_738_415_616 / 4096)
+    assert selection.budget({"neurons": 25_000}, sites, 6_738_415_616, "Llama") == 25_000
+
+
+def test_a_budget_larger_than_the_modules_offer_is_an_error_that_says_what_they_have() -> None:
+    with pytest.raises(
+        NeftError, match=r"fraction: 0.9 asks for 4,688 neurons, but up_proj and down_proj of M have 3,072 \(0.59\)"
+    ):
+        selection.budget({"fraction": 0.9}, SITES, 3_000_000, "M")
+    with pytest.raises(NeftError, match="neurons: 4,000 are asked for, but up_proj and down_proj of M have 3,072"):
+        selection.budget({"neurons": 4_000}, SITES, 3_000_000, "M")
+    with pytest.raises(NeftError, match="fraction: 1e-06 asks for 0 neurons"):
+        selection.budget({"fraction": 1e-6}, SITES, 3_000, "M")
+
+
+@pytest.mark.parametrize("kind", ["similarity", "reversed", "random"])
+def test_a_spec_takes_one_size_and_known_modules(kind: str) -> None:
+    spec = plugins.load("selectors", kind).Spec
+    assert spec(kind=kind, fraction=0.09).modules == ("up_proj", "down_proj")
+    for wrong in ({}, {"fraction": 0.1, "neurons": 3}, {"fraction": 1.5}, {"neurons": 0}, {"neurons": 1, "modules": ["up"]}):
+        with pytest.raises(pydantic.ValidationError):
+            spec(kind=kind, **wrong)
+
+
+def test_reading_the_specs_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, neft; from neft import plugins; [plugins.load('selectors', n) for n in plugins.available('selectors')]\n"
+    )
+    code += "assert not {'torch', 'transformers', 'numpy', 'pandas'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
