@@ -1,0 +1,109 @@
+"""From raw records to a pool of rows in a seeded order, and from the pool to its splits."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from neft.errors import NeftError
+from neft.schema import Strict
+
+REASONS = ("empty", "several lines", "too short", "too long", "identical", "duplicate")
+EDGES = " .,:;!?\"'()[]¡¿«»“”‘’。、।"
+
+
+class Filter(Strict):
+    """Which rows are kept. Empty texts and duplicates never are."""
+
+    min_words: int = Field(0, ge=0)
+    """Fewest words of the source, counted between spaces: 0 for a language that writes none."""
+    max_words: int | None = Field(None, ge=1)
+    """Most words of the source."""
+    one_line: bool = False
+    """Drop texts of more than one line."""
+    drop_identical: bool = False
+    """Drop rows whose answer only repeats the source: names, codes, what nobody translated."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Filter:
+        if self.max_words is not None and self.max_words < self.min_words:
+            raise ValueError(f"`max_words` ({self.max_words}) is below `min_words` ({self.min_words}): no row could be kept")
+        return self
+
+
+def make_pool(
+    records: Iterable[Mapping[str, str]], fields: Sequence[str], options: Mapping[str, Any], seed: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Filter records, drop duplicates and put the rest into an order that depends on the seed alone.
+
+    fields: what the model reads, then, last, the answer. options: a Filter as a dict. Outer white space is dropped.
+    Returns rows {"id": place, **fields} and counts {"read", "kept", "dropped": {reason: n}}.
+    """
+    keep = Filter.model_validate(options)
+    read, dropped = 0, dict.fromkeys(REASONS, 0)
+    rows: dict[str, dict[str, str]] = {}
+    for record in records:
+        read += 1
+        row = {field: record[field].strip() for field in fields}
+        key = likeness("\n".join(row[field] for field in fields[:-1]))
+        reason = _reason_to_drop(row, fields, keep) or ("duplicate" if key in rows else None)
+        if reason:
+            dropped[reason] += 1
+        else:
+            rows[key] = row
+    # Ordered by a hash of each row rather than shuffled: a row that is added or dropped leaves the order of the others alone.
+    ordered = sorted(rows.values(), key=lambda row: _rank(seed, row, fields))
+    return [{"id": number, **row} for number, row in enumerate(ordered)], {"read": read, "kept": len(rows), "dropped": dropped}
+
+
+def likeness(text: str) -> str:
+    """What two texts share that differ only in case, spacing or the punctuation around them.
+
+    "Go to Line…" and "Go to line" must not end up on both sides of a split: the test set would hold what was trained on.
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())  # NFKC also makes "..." of "…"
+    return folded.strip(EDGES) or folded
+
+
+def cut(rows: Sequence[dict[str, Any]], split: str, sizes: Mapping[str, int], where: str) -> list[dict[str, Any]]:
+    """One split of a pool: test from its start, train from its end, dev just before train.
+
+    So a larger test set moves no row of the others, and no split needs to know more than is in its `sizes`:
+    test {"test", "reserved": rows of train and dev}, dev {"dev", "train"}, train {"train"}.
+    Raises NeftError if the pool (`where`: its name) has fewer rows.
+    """
+    asked = sum(sizes.values())
+    if asked > len(rows):
+        parts = " + ".join(f"{count:,} {name}" for name, count in sizes.items())
+        raise NeftError(
+            f"{where}: {len(rows):,} rows, but {parts} = {asked:,} are asked for; ask for fewer in `splits` or loosen `filter`"
+        )
+    if split == "test":
+        return list(rows[: sizes["test"]])
+    end = len(rows) - (sizes["train"] if split == "dev" else 0)
+    return list(rows[end - sizes[split] : end])
+
+
+def _reason_to_drop(row: Mapping[str, str], fields: Sequence[str], keep: Filter) -> str | None:
+    source, answer = " ".join(row[field] for field in fields[:-1]), row[fields[-1]]
+    words = len(source.split())
+    if not all(row.values()):
+        return "empty"
+    if keep.one_line and any(len(text.splitlines()) > 1 for text in row.values()):
+        return "several lines"
+    if words < keep.min_words:
+        return "too short"
+    if keep.max_words is not None and words > keep.max_words:
+        return "too long"
+    if keep.drop_identical and source == answer:
+        return "identical"
+    return None
+
+
+def _rank(seed: int, row: Mapping[str, str], fields: Sequence[str]) -> str:
+    text = "\n".join([str(seed), *(row[field] for field in fields[:-1])])
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()

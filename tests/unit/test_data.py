@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from neft.data import REASONS, Filter, cut, likeness, make_pool
+from neft.errors import NeftError
+
+FIELDS = ("source", "target")
+
+
+def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"source": source, "target": target} for source, target in pairs]
+
+
+def pool(*pairs: tuple[str, str], seed: int = 1, **options) -> tuple[list[dict], dict]:
+    return make_pool(records(*pairs), FIELDS, options, seed)
+
+
+def dropped(*pairs: tuple[str, str], **options) -> dict[str, int]:
+    return {reason: count for reason, count in pool(*pairs, **options)[1]["dropped"].items() if count}
+
+
+def test_outer_white_space_goes_and_rows_are_numbered():
+    assert pool((" Yes ", "Oui\n"))[0] == [{"id": 0, "source": "Yes", "target": "Oui"}]
+
+
+def test_empty_texts_are_always_dropped():
+    assert dropped(("", "Oui"), ("Yes", " ")) == {"empty": 2}
+
+
+def test_texts_of_several_lines_are_dropped_if_asked():
+    pairs = ("Yes\nNo", "Oui"), ("Yes", "Oui\u2028Non")
+    assert dropped(*pairs) == {}
+    assert dropped(*pairs, one_line=True) == {"several lines": 2}
+
+
+def test_only_sources_of_the_right_length_stay():
+    pairs = [(" ".join("abcde"[:n]), "x") for n in range(1, 6)]
+    rows, counts = pool(*pairs, min_words=2, max_words=4)
+    assert sorted(len(row["source"].split()) for row in rows) == [2, 3, 4]
+    assert counts == {"read": 5, "kept": 3, "dropped": dict.fromkeys(REASONS, 0) | {"too short": 1, "too long": 1}}
+
+
+def test_rows_whose_answer_repeats_the_source_are_dropped_if_asked():
+    assert dropped(("Zoom", "Zoom")) == {}
+    assert dropped(("Zoom", " Zoom")) == {}
+    assert dropped(("Zoom", " Zoom"), drop_identical=True) == {"identical": 1}
+
+
+def test_the_first_of_several_like_sources_stays():
+    rows, counts = pool(("Go to Line", "1"), ("Go to line…", "2"), (" go  to line?", "3"), ("Go to lines", "4"))
+    assert sorted(row["target"] for row in rows) == ["1", "4"]
+    assert counts["dropped"]["duplicate"] == 2
+
+
+def test_a_dropped_row_makes_no_other_a_duplicate():
+    assert [row["target"] for row in pool(("Yes", ""), ("Yes", "Oui"))[0]] == ["Oui"]
+
+
+@pytest.mark.parametrize(
+    "one, other", [("Open…", "open"), ("Open...", "Open"), ("«Open»", "'Open'"), ("Ｏｐｅｎ", "open"), ("保存。", "保存")]
+)
+def test_case_width_and_punctuation_around_a_text_make_no_difference(one, other):
+    assert likeness(one) == likeness(other)
+
+
+@pytest.mark.parametrize(
+    "one, other", [("%1 of %2", "%2 of %1"), ("C++", "C#"), ("a.b", "ab"), ("...", "?"), ("नमस्ते", "नमस्ता")]
+)
+def test_what_differs_inside_a_text_makes_a_difference(one, other):
+    assert likeness(one) != likeness(other)
+
+
+def test_the_order_depends_on_the_seed_alone():
+    pairs = [(f"sentence {n}", "x") for n in range(50)]
+    forwards, backwards = pool(*pairs)[0], pool(*reversed(pairs))[0]
+    assert forwards == backwards
+    assert [row["source"] for row in forwards] != [row["source"] for row in pool(*pairs, seed=2)[0]]
+    assert [row["source"] for row in forwards[:3]] == ["sentence 32", "sentence 7", "sentence 26"]  # on every machine
+
+
+def test_a_row_more_leaves_the_order_of_the_others():
+    pairs = [(f"sentence {n}", "x") for n in range(50)]
+    more = [row["source"] for row in pool(*pairs, ("another", "x"))[0]]
+    more.remove("another")
+    assert more == [row["source"] for row in pool(*pairs)[0]]
+
+
+def test_a_task_of_several_inputs_counts_them_together():
+    rows = [{"premise": "Same", "hypothesis": h, "label": "yes"} for h in ("One", "Two", "one")]
+    assert make_pool(rows, ("premise", "hypothesis", "label"), {}, 1)[1]["dropped"]["duplicate"] == 1
+
+
+def test_a_filter_that_no_row_can_pass_is_refused():
+    with pytest.raises(ValidationError, match=r"`max_words` \(3\) is below `min_words` \(5\): no row could be kept"):
+        Filter(min_words=5, max_words=3)
+
+
+sizes = st.integers(1, 40)
+
+
+@given(sizes, sizes, sizes, st.integers(0, 20), st.integers(1, 20))
+def test_splits_are_exact_disjoint_and_untouched_by_the_size_of_test(train, dev, test, spare, more):
+    rows = [{"id": n} for n in range(train + dev + test + spare)]
+
+    def splits(test: int) -> dict[str, list[dict]]:
+        return {
+            "train": cut(rows, "train", {"train": train}, "pool"),
+            "dev": cut(rows, "dev", {"dev": dev, "train": train}, "pool"),
+            "test": cut(rows, "test", {"test": test, "reserved": train + dev}, "pool"),
+        }
+
+    made = splits(test)
+    assert [len(made[name]) for name in ("train", "dev", "test")] == [train, dev, test]
+    assert len({row["id"] for part in made.values() for row in part}) == train + dev + test
+    if more <= spare:
+        larger = splits(test + more)
+        assert larger["train"] == made["train"] and larger["dev"] == made["dev"]
+        assert larger["test"][:test] == made["test"]
+
+
+@pytest.mark.parametrize(
+    "split, asked, message",
+    [
+        ("test", {"test": 1000, "reserved": 1050}, "1,000 test + 1,050 reserved = 2,050"),
+        ("dev", {"dev": 50, "train": 2000}, "50 dev + 2,000 train = 2,050"),
+        ("train", {"train": 2000}, "2,000 train = 2,000"),
+    ],
+)
+def test_more_rows_than_there_are_is_an_error_with_the_numbers(split, asked, message):
+    with pytest.raises(NeftError) as error:
+        cut([{"id": n} for n in range(1954)], split, asked, "pool.jsonl")
+    end = "are asked for; ask for fewer in `splits` or loosen `filter`"
+    assert str(error.value) == f"pool.jsonl: 1,954 rows, but {message} {end}"
