@@ -1,0 +1,43 @@
+"""Make the table of results.
+
+Reads   results/<name>/{tune,score,compare}/…   metrics.json, scores and comparisons of every run in the spec
+Writes  main.csv    every number in full, a row per model, dataset, test set and method
+        main.md     the same for people: rounded, best marked, with notes
+        main.tex    the same with booktabs
+        main.html   the same for the report
+
+--spec  {"title": "…", "baseline": "full", "runs": [{"model", "dataset", "method", "kind", "seed", "test", "metrics": [names],
+        "compare": [names]}, …]}; methods come in the order of the runs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neft import files, runs
+from neft.cli import parser, run
+from neft.pages import page
+from neft.summary import rows
+from neft.table import sheet, to_csv
+from neft.typeset import latex, markdown, table_html
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", required=True, help="the folder results/<name>")
+    for kind in ("csv", "markdown", "latex", "html"):
+        arguments.add_argument(f"--{kind}", required=True)
+    args = arguments.parse_args(argv)
+
+    baseline = args.spec["baseline"]
+    tables = [(group, rows(args.results, group, baseline)) for group in runs.group(runs.parse(args.spec["runs"]))]
+    sheets = [sheet(group, table, baseline) for group, table in tables]
+    files.write_text(args.csv, to_csv(tables))
+    files.write_text(args.markdown, markdown(sheets))
+    files.write_text(args.latex, latex(sheets))
+    lead = "One row a method: what it trains, how it scores with a 95 % interval, and what it costs."
+    files.write_text(args.html, page(args.spec["title"], lead, "\n".join(table_html(s) for s in sheets)))
+
+
+if __name__ == "__main__":
+    run(main)

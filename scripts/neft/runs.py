@@ -1,0 +1,103 @@
+"""Finished runs on disk: where their files lie, and which of them stand side by side in a table or figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neft import files
+from neft.errors import NeftError
+
+UNTUNED = "untuned"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model, tuned once (or, with dataset "untuned", not at all), generated and scored on one test set."""
+
+    model: str
+    dataset: str
+    method: str
+    kind: str
+    seed: int
+    test: str
+    metrics: tuple[str, ...] = ()
+    """Names of its scores."""
+    compare: tuple[str, ...] = ()
+    """Names of the scores that are compared with the baseline's."""
+
+    @property
+    def tuned(self) -> bool:
+        """Whether there is a tuning run, with its metrics and loss history."""
+        return self.dataset != UNTUNED
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files of one run; tuning files are None for the untuned model."""
+
+    metrics: Path | None
+    history: Path | None
+    delta_record: Path | None
+    outputs: Path
+    scores: dict[str, Path]
+    comparisons: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What is compared: all methods of one model, tuned on one dataset, on one test set. Each method has a run per seed."""
+
+    model: str
+    dataset: str
+    test: str
+    methods: dict[str, list[Run]]
+
+
+def paths(root: str | Path, run: Run) -> Paths:
+    """Where a run's files lie under `results/<name>`; docs/architecture.md describes them."""
+    root = Path(root)
+    folder = Path(run.model, run.dataset, run.method, f"seed{run.seed}")
+    chosen = root / "tune" / folder / "chosen"
+    return Paths(
+        metrics=chosen / "metrics.json" if run.tuned else None,
+        history=chosen / "history.jsonl" if run.tuned else None,
+        delta_record=chosen / "delta.json" if run.tuned else None,
+        outputs=root / "generate" / folder / f"{run.test}.jsonl",
+        scores={metric: root / "score" / folder / run.test / f"{metric}.json" for metric in run.metrics},
+        comparisons={metric: root / "compare" / folder / run.test / f"{metric}.json" for metric in run.compare},
+    )
+
+
+def parse(values: Sequence[dict[str, Any]]) -> list[Run]:
+    """Read runs from a spec, each once, in the order given. Raises NeftError if there are none."""
+    if not values:
+        raise NeftError("runs: there is nothing to show; give at least one run")
+    return list(dict.fromkeys(Run(**value | {k: tuple(value.get(k, ())) for k in ("metrics", "compare")}) for value in values))
+
+
+def group(runs: Sequence[Run]) -> list[Group]:
+    """Put runs side by side. The untuned model belongs to every training set that is tested on the same test set."""
+    keys = dict.fromkeys((run.model, run.dataset, run.test) for run in runs)
+    tuned = [key for key in keys if key[1] != UNTUNED]
+    beside = {(model, test) for model, _, test in tuned}
+    alone = [key for key in keys if key[1] == UNTUNED and (key[0], key[2]) not in beside]
+    result = []
+    for model, dataset, test in [*tuned, *alone]:
+        methods: dict[str, list[Run]] = {}
+        for run in runs:
+            if (run.model, run.test) == (model, test) and run.dataset in (dataset, UNTUNED):
+                methods.setdefault(run.method, []).append(run)
+        result.append(Group(model, dataset, test, methods))
+    return result
+
+
+def read(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON record and make sure that it has these keys. Raises NeftError, naming the file, if it does not."""
+    record = files.read_json(path)
+    missing = [key for key in keys if key not in record]
+    if missing:
+        raise NeftError(f"{path}: the key {missing[0]!r} is missing; run the rule that makes this file again")
+    return dict(record)
