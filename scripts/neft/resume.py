@@ -1,0 +1,168 @@
+"""Training that a kill cannot change: checkpoints of the trainable state only, and exact resumption from them.
+
+    <folder>/step-00000120/     a checkpoint; it has this name only once it is whole
+        trained.safetensors     the trained tensors by name, float32
+        optimizer.safetensors   the optimizer's tensors: <parameter's number>.<exp_avg, exp_avg_sq, step>
+        random.safetensors      states of torch's random number generators
+        state.json              fingerprint, optimizer settings, schedule, progress (losses so far, best, seconds, tokens)
+        trainer_state.json      transformers' own bookkeeping: the step
+
+Nothing is pickled. Kept are the latest checkpoint and the best.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import Trainer
+
+from neft import files
+from neft.errors import NeftError
+
+
+@dataclass
+class Progress:
+    """What a run has found out so far; a checkpoint carries it on."""
+
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `history.jsonl`."""
+    seconds: float = 0.0
+    """Time in training steps, without evaluation and checkpoints."""
+    tokens: int = 0
+    """Tokens trained on: prompts and answers, without padding."""
+    dev_loss: float | None = None
+    """Loss of the state that is the result so far: the best, or the last."""
+    dev_step: int = 0
+    """The step of that state."""
+    worse: int = 0
+    """Evaluations in a row without a new best."""
+
+
+def trained(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable tensors by name, as they are now."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def restore(model: nn.Module, folder: Path) -> None:
+    """Put the trained tensors of a checkpoint back into `model`."""
+    device = next(model.parameters()).device
+    # Through load_state_dict, not by assignment: attached layers listen to it and bring their dense weight up to date.
+    model.load_state_dict(load_file(folder / "trained.safetensors", device=str(device)), strict=False)
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:08d}"
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest whole checkpoint in `folder`, if there is one."""
+    return max(folder.glob("step-*"), default=None)
+
+
+def check(checkpoint: Path, fingerprint: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another run. Raises NeftError that names what differs, with both values."""
+    found = files.read_json(checkpoint / "state.json")["fingerprint"]
+    differences = [
+        f"{key}: {found.get(key)} there, {fingerprint.get(key)} here"
+        for key in sorted(found.keys() | fingerprint.keys())
+        if found.get(key) != fingerprint.get(key)
+    ]
+    if differences:
+        raise NeftError(f"{checkpoint}: a checkpoint of another run, not resumed ({'; '.join(differences)})")
+
+
+class ResumableTrainer(Trainer):
+    """transformers' Trainer with the checkpoints of this module in place of its own.
+
+    `fingerprint` (plain JSON values: base, mask, data, seed, settings) says which run this is; its checkpoints are in `folder`.
+    """
+
+    # The Trainer allows for what is not there yet; here it always is.
+    model: Any
+    optimizer: Any
+    lr_scheduler: Any
+    train_dataset: Any
+    eval_dataset: Any
+
+    def __init__(self, *, folder: Path, fingerprint: dict[str, Any], **options: Any) -> None:
+        """`options` go to the Trainer."""
+        super().__init__(**options)
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.progress = Progress()
+
+    def resume(self) -> None:
+        """Train to the end, from the latest checkpoint if there is one. Raises NeftError if it is of another run."""
+        for unfinished in self.folder.glob(".step-*"):
+            shutil.rmtree(unfinished)
+        checkpoint = latest(self.folder)
+        if checkpoint is not None:
+            check(checkpoint, self.fingerprint)
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Write a checkpoint under a temporary name, rename it, and remove those that are no longer needed."""
+        # At the end the result itself is written next; what a kill in between costs is the way from the last checkpoint.
+        if self.control.should_training_stop or not self.args.should_save:
+            return
+        target = path_of(self.folder, self.state.global_step)
+        unfinished = target.with_name(f".{target.name}")
+        unfinished.mkdir(parents=True)
+        optimizer, groups = _optimizer_state(self.optimizer)
+        save_file(trained(self.model), unfinished / "trained.safetensors")
+        save_file(optimizer, unfinished / "optimizer.safetensors")
+        save_file(_random_states(), unfinished / "random.safetensors")
+        state = {"fingerprint": self.fingerprint, "groups": groups, "schedule": self.lr_scheduler.state_dict()}
+        files.write_json(unfinished / "state.json", {**state, "progress": asdict(self.progress)})
+        self.state.save_to_json(str(unfinished / "trainer_state.json"))
+        unfinished.rename(target)
+        needed = {target, path_of(self.folder, self.progress.dev_step)}
+        for other in set(self.folder.glob("step-*")) - needed:
+            shutil.rmtree(other)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Weights and progress: the first thing that `train` restores."""
+        restore(self.model, Path(resume_from_checkpoint))
+        self.progress = Progress(**files.read_json(Path(resume_from_checkpoint, "state.json"))["progress"])
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        tensors = load_file(Path(checkpoint, "optimizer.safetensors"))
+        state = files.read_json(Path(checkpoint, "state.json"))
+        by_parameter: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, key = name.split(".", 1)
+            by_parameter.setdefault(int(number), {})[key] = tensor
+        self.optimizer.load_state_dict({"state": by_parameter, "param_groups": state["groups"]})
+        self.lr_scheduler.load_state_dict(state["schedule"])
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        states = load_file(Path(checkpoint, "random.safetensors"))
+        torch.set_rng_state(states["cpu"])
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state(states["cuda"])
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """The optimizer's tensors by "<parameter's number>.<key>", and its groups' settings as plain values."""
+    state = optimizer.state_dict()
+    tensors = {f"{number}.{key}": value for number, values in state["state"].items() for key, value in values.items()}
+    return tensors, state["param_groups"]
+
+
+def _random_states() -> dict[str, Tensor]:
+    """States of the generators that a model may draw from (dropout)."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states

@@ -1,0 +1,134 @@
+"""The machine under a run: device, number format, threads, memory, versions; and reading a model from its directory."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import resource
+import sys
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PACKAGES = ("torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "numpy")
+SHORT = 256
+"""Tokens up to which `choose_attention` takes a CPU's plain attention."""
+
+
+def start(threads: int) -> torch.device:
+    """Set up a process that trains or generates: offline, quiet, so many CPU threads. Returns the device to use."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # models and data are local files here; nothing may be fetched on the way
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.set_num_threads(threads)
+    # transformers and peft report every load and every default; what a user should know we say ourselves.
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16 matrix products (without them bfloat16 is emulated, and slower)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))  # the last is ARM's name
+
+
+def training_precision(setting: str, device: torch.device) -> str:
+    """The number format of matrix products in training: `auto` is bfloat16 where the hardware multiplies it, else float32."""
+    if setting != "auto":
+        return setting
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
+
+
+def generation_precision(setting: str, device: torch.device) -> str:
+    """The number format of generation: `auto` is bfloat16 on a GPU that multiplies it, else float32.
+
+    Not on a CPU: there bfloat16 rounds the same sentence differently in batches of different shape, so that more ties between
+    tokens fall by the batch size.
+    """
+    if setting != "auto":
+        return setting
+    return "bfloat16" if device.type == "cuda" and multiplies_bfloat16(device) else "float32"
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """The context in which a model computes: matrix products in bfloat16 if that is the precision, everything else float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])
+
+
+def store_frozen_weights(model: nn.Module, precision: str) -> None:
+    """Keep the frozen weights of linear layers in bfloat16 if that is the precision; changes `model`.
+
+    Autocast would cast them from float32 in every step, to the very same values: this saves the time and half the memory. A
+    weight that is also the input embedding stays float32, as embeddings and norms do, so that every method computes alike.
+    """
+    if precision == "float32":
+        return
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for module in model.modules():
+        weight = module._parameters.get("weight")
+        is_matrix = weight is not None and weight.dim() == 2 and not isinstance(module, nn.Embedding)
+        if weight is not None and is_matrix and not weight.requires_grad and id(weight) not in embeddings:
+            weight.data = weight.data.to(DTYPES[precision])
+
+
+def choose_attention(model: nn.Module, precision: str, device: torch.device, longest: int) -> None:
+    """Use plain matrix products for attention where they are faster than torch's fused kernel; changes `model`.
+
+    That is in bfloat16 on a CPU up to some 256 tokens: forward and backward at batch 16 and 50 tokens took 4 ms instead of 23 a
+    layer, a quarter of a whole step of a 135M model; at 512 tokens 614 instead of 405. longest: tokens of the longest row.
+    """
+    if precision == "bfloat16" and device.type == "cpu" and longest <= SHORT:
+        model.set_attn_implementation("eager")  # type: ignore[operator]
+
+
+def load_model(
+    folder: str | Path, precision: str, trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Read a causal language model (all weights in `precision`) and its tokenizer from a Hugging Face directory."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[precision], **options), tokenizer
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory this process has held: allocated by tensors on a GPU, resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words: the GPU's model, or the CPU's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide a result, those that are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

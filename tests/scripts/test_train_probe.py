@@ -1,0 +1,42 @@
+import json
+from pathlib import Path
+
+import torch
+
+import train_probe
+import tuned
+from neft import files, runtime
+
+
+def arguments(inputs: tuned.Inputs, out: Path, steps: int = 3) -> list[str]:
+    """The tuning command with a probe in place of a method, and a folder in place of a delta."""
+    given = tuned.tune_arguments(inputs, out, "full")
+    spec = json.loads(given[1])
+    del spec["method"], spec["name"]
+    given[1] = json.dumps(spec | {"probe": {"learning_rate": 1e-3, "steps": steps}})
+    for flag in ("--delta", "--record"):
+        del given[given.index(flag) : given.index(flag) + 2]
+    return [*given, "--folder", str(out / "model")]
+
+
+def test_writes_the_whole_tuned_model_in_float32(tiny_model: Path, tiny_rows: Path, tmp_path: Path):
+    inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
+    out = tmp_path / "probe"
+    (out / "model").mkdir(parents=True)
+    (out / "model" / "leftover").write_text("of a former run")
+    train_probe.main(arguments(inputs, out))
+    assert {file.name for file in out.iterdir()} == {"model", "metrics.json", "history.jsonl"}
+    assert not (out / "model" / "leftover").exists()
+    tuned_model, tokenizer = runtime.load_model(out / "model", "float32")
+    base, _ = runtime.load_model(tiny_model, "float32")
+    assert tokenizer.chat_template and json.loads((out / "model" / "config.json").read_text())["dtype"] == "float32"
+    for (name, now), former in zip(tuned_model.named_parameters(), base.parameters(), strict=True):
+        assert not torch.equal(now, former), name
+
+
+def test_takes_exactly_the_steps_asked_for_and_keeps_the_last_state(tiny_model: Path, tiny_rows: Path, tmp_path: Path):
+    inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
+    train_probe.main(arguments(inputs, tmp_path / "probe", steps=7))
+    metrics = files.read_json(tmp_path / "probe" / "metrics.json")
+    assert (metrics["steps"], metrics["best_step"], metrics["kind"], metrics["method"]) == (7, 7, "full", "probe")
+    assert metrics["percent"] == 100

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tiny
+import tuned
+from neft import encode, plugins, runtime
+from neft.errors import NeftError
+from neft.files import read_rows
+
+TASK = plugins.load("tasks", "translation")
+STOPS = frozenset({2})
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny.make_tokenizer()
+
+
+def messages(source: str) -> list[dict[str, str]]:
+    return TASK.messages({"source": source}, tuned.TASK)
+
+
+def test_labels_are_the_answer_and_the_token_that_ends_it(tokenizer):
+    found = encode.example(tokenizer, messages("Open the file"), "Ouvrir le fichier", STOPS)
+    labels = [label for label in found["labels"] if label != encode.IGNORED]
+    assert tokenizer.decode(labels) == "Ouvrir le fichier<|im_end|>"
+
+
+def test_the_prompt_of_training_is_the_prompt_of_generation(tokenizer):
+    found = encode.example(tokenizer, messages("Open the file"), "Ouvrir le fichier", STOPS)
+    prompt = encode.prompt_ids(tokenizer, messages("Open the file"))
+    assert found["input_ids"][: len(prompt)] == prompt
+    assert found["labels"][: len(prompt)] == [encode.IGNORED] * len(prompt)
+    assert tokenizer.decode(prompt).endswith("<|im_start|>assistant\n")
+
+
+@given(source=st.text(max_size=40), target=st.text(min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_has_its_prompt_intact_and_is_closed(tokenizer, source: str, target: str):
+    prompt = encode.prompt_ids(tokenizer, messages(source))
+    found = encode.example(tokenizer, messages(source), target, STOPS)
+    assert found["input_ids"][: len(prompt)] == prompt
+    assert found["input_ids"][len(prompt) :] == found["labels"][len(prompt) :]
+    assert found["labels"][-1] == 2
+
+
+def test_a_template_that_closes_no_answer_gets_the_end_token(tokenizer):
+    tokenizer = tiny.make_tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} | {% endfor %}"
+    found = encode.example(tokenizer, messages("Open"), "Ouvrir", STOPS)
+    labels = [label for label in found["labels"] if label != encode.IGNORED]
+    assert tokenizer.decode(labels) == "Ouvrir | <|im_end|>"
+
+
+def test_a_tokenizer_without_template_is_refused(tokenizer):
+    tokenizer = tiny.make_tokenizer()
+    tokenizer.chat_template = None
+    with pytest.raises(NeftError, match=r"no chat template.*chat_template"):
+        encode.prompt(tokenizer, messages("Open"))
+
+
+def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer, tiny_rows: Path):
+    rows = read_rows(tiny_rows)
+    everything, none = encode.examples(tokenizer, rows, TASK, tuned.TASK, STOPS, 512)
+    lengths = sorted(len(e["input_ids"]) for e in everything)
+    limit = lengths[len(lengths) // 2]
+    kept, dropped = encode.examples(tokenizer, rows, TASK, tuned.TASK, STOPS, limit)
+    assert none == 0 and 0 < dropped == len(rows) - len(kept)
+    assert kept == [e for e in everything if len(e["input_ids"]) <= limit]
+
+
+def test_padding_is_on_the_right_and_has_no_label():
+    batch = encode.collate([{"input_ids": [5, 6], "labels": [-100, 6]}, {"input_ids": [7, 8, 9], "labels": [-100, 8, 9]}])
+    assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
+    assert batch["labels"].tolist() == [[-100, 6, -100], [-100, 8, 9]]
+    assert batch["lengths"].tolist() == [2, 3]
+    assert batch["input_ids"].dtype == torch.int64
+
+
+def test_an_answer_ends_at_any_end_token_that_the_model_names(tiny_model: Path):
+    model, tokenizer = runtime.load_model(tiny_model, "float32")
+    model.generation_config.eos_token_id = [7, 9]
+    assert encode.stop_tokens(model, tokenizer) == {2, 7, 9}
