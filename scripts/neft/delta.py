@@ -64,14 +64,14 @@ class Delta:
 
 
 def of_neurons(model: nn.Module, base_hash: str) -> Delta:
-    """The trained neurons of a model with an attached mask, in the model's dtype."""
+    """The trained neurons of a model with an attached mask, as float32: `save` rounds them to the base's format."""
     tensors = {}
     for name, layer in layers.attached(model):
         for axis, index in (("row", layer.row_index), ("column", layer.column_index)):
             if len(index):
                 dim = int((axis == "row") == layer.transposed)
                 tensors[f"{name}.weight:{dim}.index"] = index.to("cpu", torch.int32)
-                tensors[f"{name}.weight:{dim}.values"] = layer.current(axis).to("cpu", layer.weight.dtype)
+                tensors[f"{name}.weight:{dim}.values"] = layer.current(axis).to("cpu", torch.float32)
     if not tensors:
         raise NeftError("delta: this model has no mask attached; neft.attach(model, mask) comes first")
     return Delta("neurons", tensors, {"base_hash": base_hash})
@@ -173,9 +173,9 @@ def _gather(delta: Delta, former: Mapping[str, Tensor]) -> dict[str, Tensor]:
     result = {}
     for name, dim, index, _ in vectors(delta):
         tensor = former[name]
-        vectors = tensor.index_select(dim, index.to(tensor.device))
+        picked = tensor.index_select(dim, index.to(tensor.device))
         result[f"{name}:{dim}.index"] = index
-        result[f"{name}:{dim}.values"] = vectors.t().contiguous() if dim else vectors
+        result[f"{name}:{dim}.values"] = picked.t().contiguous() if dim else picked
     return result
 
 

@@ -133,6 +133,8 @@ def _natural(model: nn.Module) -> Iterator[tuple[str, Site]]:
         kinds = next((kinds for end, kinds in MODULES.items() if f".{name}".endswith(f".{end}")), None)
         if kinds is None or not (isinstance(module, nn.Linear) or is_transposed(module)):
             continue
+        if module.weight.element_size() < 2:  # quantized: packed numbers that no gradient can move
+            continue
         transposed = is_transposed(module)
         out, width = reversed(module.weight.shape) if transposed else module.weight.shape
         start = 0

@@ -114,3 +114,29 @@ def test_union_and_intersection_are_those_of_the_sets(first: list[int], second: 
 def test_masks_of_different_models_do_not_combine() -> None:
     with pytest.raises(NeftError, match="different base models"):
         masks.union([make([1], []), make([1], [], base_hash="c")])
+
+
+def test_neurons_are_counted_by_kind_and_by_layer() -> None:
+    mask = make([1, 5], [2])
+    assert mask.counts_by_kind() == {"up_proj": (2, 100, 16), "down_proj": (1, 60, 8)}
+    assert mask.counts_by_layer() == {0: (3, 160, 24)}
+
+
+@settings(deadline=None)
+@given(first=chosen, second=chosen, first_down=chosen, second_down=chosen)
+def test_the_overlap_is_that_of_the_sets(
+    first: list[int], second: list[int], first_down: list[int], second_down: list[int]
+) -> None:
+    found = masks.overlap(make(first, first_down), make(second, second_down))
+    assert found.shared == len({*first} & {*second}) + len({*first_down} & {*second_down})
+    assert (found.first, found.second, found.offered) == (len(first + first_down), len(second + second_down), 160)
+    assert found.chance_by_module == pytest.approx(len(first) * len(second) / 100 + len(first_down) * len(second_down) / 60)
+
+
+def test_random_masks_share_what_chance_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    draws = [sorted(torch.randperm(100, generator=generator)[:30].tolist()) for _ in range(2000)]
+    pairs = [masks.overlap(make(a, []), make(b, [])) for a, b in zip(draws[::2], draws[1::2], strict=True)]
+    mean = sum(pair.shared for pair in pairs) / len(pairs)
+    assert mean == pytest.approx(pairs[0].chance_by_module, abs=0.3)  # 30 · 30 / 100; the mean's standard error is 0.08
+    assert pairs[0].chance == 30 * 30 / 160  # of all the neurons of both modules

@@ -145,3 +145,11 @@ def test_the_papers_budgets_come_out() -> None:
     assert sum(site.count for site in sites.values()) == 704_512
     assert {site.length for site in sites.values()} == {4096}
     assert 25_000 * 4096 == 102_400_000
+
+
+def test_a_quantized_layer_offers_no_neurons() -> None:
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL))
+    name = "model.layers.0.mlp.up_proj"
+    packed = torch.nn.Parameter(torch.zeros(768, 1, dtype=torch.uint8), requires_grad=False)  # as bitsandbytes stores 4 bits
+    model.get_submodule(name).weight = packed
+    assert name not in neurons.find(model) and "model.layers.1.mlp.up_proj" in neurons.find(model)

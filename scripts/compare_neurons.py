@@ -1,0 +1,32 @@
+"""How far did each neuron turn in the probe?
+
+Reads   BASE/, TUNED/              Hugging Face directories of the base model and the briefly fine-tuned one
+Writes  DISTANCES (safetensors)    per module float32 [neurons]: ‖û−v̂‖²/2, 0 unmoved … 2 reversed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neft.cli import parser, run
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--base", required=True, help="directory of the base model")
+    arguments.add_argument("--tuned", required=True, help="directory of the fine-tuned model")
+    arguments.add_argument("--distances", required=True, help="file to write")
+    args = arguments.parse_args(argv)
+
+    import torch
+
+    from neft import identity, similarity
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    axis = args.spec.get("axis", "natural")
+    scores = similarity.distances(args.base, args.tuned, args.spec["modules"], axis, device)
+    similarity.save_scores(args.distances, scores, {"base_hash": identity.base_hash(args.base), "axis": axis})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,24 @@
+"""Distances of two model directories, from the command line's arguments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+import compare_neurons
+from neft.similarity import load_scores
+from tiny import make_tiny_model
+
+
+def test_writes_a_distance_for_every_neuron_of_the_modules(tiny_model: Path, tmp_path: Path) -> None:
+    tuned = make_tiny_model(tmp_path / "tuned", seed=1)
+    arguments = ["--spec", json.dumps({"modules": ["up_proj", "down_proj"], "axis": "natural"})]
+    arguments += ["--base", str(tiny_model), "--tuned", str(tuned)]
+    for name in "ab":
+        compare_neurons.main([*arguments, "--distances", str(tmp_path / name)])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    scores = load_scores(tmp_path / "a")
+    assert [len(vector) for vector in scores.values()] == [64] * 4
+    assert all(vector.dtype == torch.float32 and vector.min() > 0.1 for vector in scores.values())
