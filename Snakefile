@@ -1,0 +1,36 @@
+"""
+Neuron-level fine-tuning, from data to report. `config.yaml` is all that needs editing.
+
+The stages are included in the order in which data runs through them; each file opens with what it needs and what it makes.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/model.smk"
+include: "rules/select.smk"
+include: "rules/tune.smk"
+include: "rules/generate.smk"
+include: "rules/score.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """Every table, figure and page of the experiment, and the record of what made them."""
+    default_target: True
+    input:
+        PRODUCTS,

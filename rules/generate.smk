@@ -1,0 +1,45 @@
+"""
+Let every tuned model, and the untuned one, answer the test sets.
+NEEDS  results/{name}/model/{model}/  results/{name}/tune/…/chosen/delta.safetensors  results/{name}/data/{test}/test.jsonl
+MAKES  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
+"""
+
+
+rule generate_outputs:
+    """Generate the answer to every row of a test set, greedily."""
+    input:
+        unpack(generate_inputs),
+        rows="results/{name}/data/{test}/test.jsonl",
+    output:
+        outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
+        stats="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.json",
+    log:
+        "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.log",
+    benchmark:
+        "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        # A resource, not a param: changing it must rerun nothing.
+        batch_size=CONFIG.generation.batch_size,
+        mem_mb=3000,
+        runtime=240,
+    params:
+        spec=PLAN.generate_outputs,
+        code=PLAN.generate_outputs_code,
+        delta=lambda w, input: options(input, "delta"),
+    shell:
+        r"""
+        python scripts/generate_outputs.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --test {input.rows:q} \
+            --batch-size {resources.batch_size} \
+            --threads {threads} \
+            --parts {output.outputs:q}.parts \
+            --outputs {output.outputs:q} \
+            --stats {output.stats:q} \
+            {params.delta:q} |& tee {log:q}
+        """

@@ -1,0 +1,109 @@
+"""
+Find the neurons to train: tune everything for a few steps, see which neurons moved, keep the budget's share.
+NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.jsonl
+MAKES  results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors
+"""
+
+
+rule train_probe:
+    """Full fine-tuning for a few steps, kept in float32."""
+    input:
+        unpack(model_inputs),
+        train="results/{name}/data/{dataset}/train.jsonl",
+        dev="results/{name}/data/{dataset}/dev.jsonl",
+    output:
+        # Only its distances from the base model are needed, so it goes as soon as these exist.
+        folder=(directory if CONFIG.probe.keep else lambda path: temp(directory(path)))(
+            "results/{name}/probe/{model}/{dataset}/seed{seed}/model"
+        ),
+        metrics="results/{name}/probe/{model}/{dataset}/seed{seed}/metrics.json",
+        history="results/{name}/probe/{model}/{dataset}/seed{seed}/history.jsonl",
+    log:
+        "results/{name}/probe/{model}/{dataset}/seed{seed}/probe.log",
+    benchmark:
+        "results/{name}/probe/{model}/{dataset}/seed{seed}/benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=6000,
+        runtime=240,
+    params:
+        spec=PLAN.train_probe,
+        code=PLAN.train_probe_code,
+    shell:
+        r"""
+        python scripts/train_probe.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --model-record {input.model_record:q} \
+            --train {input.train:q} \
+            --dev {input.dev:q} \
+            --checkpoints "$(dirname {output.metrics:q})"/checkpoints \
+            --threads {threads} \
+            --folder {output.folder:q} \
+            --metrics {output.metrics:q} \
+            --history {output.history:q} |& tee {log:q}
+        """
+
+
+rule compare_neurons:
+    """How far every neuron's direction moved from the base model to the probe."""
+    input:
+        unpack(model_inputs),
+        probe="results/{name}/probe/{model}/{dataset}/seed{seed}/model",
+    output:
+        distances="results/{name}/similarity/{model}/{dataset}/seed{seed}.safetensors",
+    log:
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}.log",
+    benchmark:
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=PLAN.compare_neurons,
+        code=code("compare_neurons"),
+    shell:
+        r"""
+        python scripts/compare_neurons.py \
+            --spec {params.spec:q} \
+            --base {input.model:q} \
+            --tuned {input.probe:q} \
+            --distances {output.distances:q} |& tee {log:q}
+        """
+
+
+rule select_neurons:
+    """Rank the neurons by one selector and keep the budget's share."""
+    input:
+        unpack(mask_inputs),
+        model_record="results/{name}/model/{model}.json",
+    output:
+        mask="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors",
+    log:
+        "results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.log",
+    benchmark:
+        "results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        spec=PLAN.select_neurons,
+        code=PLAN.select_neurons_code,
+        reads=lambda w, input: options(input, "distances", "masks"),
+    shell:
+        r"""
+        python scripts/select_neurons.py \
+            --spec {params.spec:q} \
+            --seed {wildcards.seed} \
+            --model-record {input.model_record:q} \
+            --mask {output.mask:q} \
+            {params.reads:q} |& tee {log:q}
+        """

@@ -1,0 +1,87 @@
+"""
+Tune the base model with every method, once for each learning rate of the method's grid, and keep the best on dev loss.
+NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.jsonl  results/{name}/mask/…
+MAKES  results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/{delta.safetensors,delta.json,metrics.json,history.jsonl}
+"""
+
+
+rule tune_model:
+    """Tune the base model with one method at one learning rate; keep what changed."""
+    input:
+        unpack(tune_inputs),
+        train="results/{name}/data/{dataset}/train.jsonl",
+        dev="results/{name}/data/{dataset}/dev.jsonl",
+    output:
+        delta="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/delta.safetensors",
+        record="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/delta.json",
+        metrics="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/metrics.json",
+        history="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/history.jsonl",
+    log:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/tune.log",
+    benchmark:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=6000,
+        runtime=480,
+    params:
+        spec=PLAN.tune_model,
+        code=PLAN.tune_model_code,
+        mask=lambda w, input: options(input, "mask"),
+    shell:
+        r"""
+        python scripts/tune_model.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --model-record {input.model_record:q} \
+            --train {input.train:q} \
+            --dev {input.dev:q} \
+            --checkpoints "$(dirname {output.delta:q})"/checkpoints \
+            --threads {threads} \
+            --delta {output.delta:q} \
+            --record {output.record:q} \
+            --metrics {output.metrics:q} \
+            --history {output.history:q} \
+            {params.mask:q} |& tee {log:q}
+        """
+
+
+rule choose_trial:
+    """Of a method's trials keep the one with the lowest dev loss."""
+    input:
+        deltas=lambda w: [ancient(file) for file in trial_files(w, "delta.safetensors")],
+        records=lambda w: trial_files(w, "delta.json"),
+        metrics=lambda w: trial_files(w, "metrics.json"),
+        histories=lambda w: trial_files(w, "history.jsonl"),
+    output:
+        delta="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/delta.safetensors",
+        record="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/delta.json",
+        metrics="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/metrics.json",
+        history="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/history.jsonl",
+        summary="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/trials.json",
+    log:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/choose.log",
+    benchmark:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=PLAN.choose_trial,
+        code=code("choose_trial"),
+        folders=lambda w, input: [str(Path(file).parent) for file in input.metrics],
+    shell:
+        r"""
+        python scripts/choose_trial.py \
+            --spec {params.spec:q} \
+            --trials {params.folders:q} \
+            --delta {output.delta:q} \
+            --record {output.record:q} \
+            --metrics {output.metrics:q} \
+            --history {output.history:q} \
+            --summary {output.summary:q} |& tee {log:q}
+        """

