@@ -27,7 +27,7 @@ def bar(total: int, what: str, unit: str) -> tqdm[Any]:
         total=total,
         desc=what,
         unit=unit,
-        file=None if terminal else _Lines(),  # type: ignore[arg-type]
+        file=None if terminal else _Lines(),
         mininterval=0.5 if terminal else 10,
         dynamic_ncols=terminal,
         ncols=None if terminal else 100,

@@ -1,0 +1,47 @@
+# `make demo` runs the default experiment, `make test` everything that a change must pass; both first build .venv.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo search docs lock lint test test-fast
+
+demo: .venv/main
+	snakemake
+	snakemake --report results/quickstart/report.html --report-stylesheet report/style.css
+	@echo && cat results/quickstart/tables/main.md && echo && echo "Report: results/quickstart/report.html"
+
+search: .venv/main
+	snakemake --configfile configs/search.yaml
+	@cat results/search/tables/main.md
+
+.venv/main: envs/main.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement envs/main.txt
+	@touch $@
+
+.venv/dev: .venv/main envs/dev.txt
+	$(BIN)/python -m pip install --quiet --requirement envs/dev.txt
+	@touch $@
+
+lint: .venv/dev
+	ruff check
+	ruff format --check
+	snakefmt --check Snakefile rules
+	mypy
+	snakemake --lint
+
+test: lint
+	sh tests/install-chromium.sh
+	pytest
+
+test-fast: lint
+	pytest -m "not slow"
+
+docs: .venv/main
+	PYTHONPATH=scripts python -m neft.config
+	python docs/draw_dag.py
+
+# New pins: installs what pyproject.toml asks for into a fresh environment and writes down what came.
+lock:
+	$(PYTHON) envs/lock.py

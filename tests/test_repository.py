@@ -1,0 +1,116 @@
+"""The repository keeps its own promises: scripts for rules, pins in step, README commands that work."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+RULE = re.compile(r"^rule (\w+):(.*?)(?=^rule |^\S|\Z)", re.M | re.S)
+RULES = {name: body for file in (ROOT / "rules").glob("*.smk") for name, body in RULE.findall(file.read_text())}
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+
+
+def test_every_script_belongs_to_one_rule_of_the_same_name():
+    assert sorted(RULES) == SCRIPTS
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rule_passes_only_options_that_its_script_takes(rule, capsys, monkeypatch):
+    shell = RULES[rule][RULES[rule].index("shell:") :]
+    assert f"python scripts/{rule}.py" in shell
+    monkeypatch.setenv("COLUMNS", "200")
+    script = importlib.util.spec_from_file_location(rule, ROOT / f"scripts/{rule}.py")
+    module = importlib.util.module_from_spec(script)
+    script.loader.exec_module(module)
+    with pytest.raises(SystemExit):
+        module.main(["--help"])
+    taken = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall(r"(--[a-z-]+) ", shell)) <= taken
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rule_quotes_what_it_puts_into_the_shell(rule):
+    body = RULES[rule]
+    for field in re.findall(r"\{([^{}]+)\}", body[body.index("shell:") :]):
+        # Numbers and the experiment's name, which has no character that a shell knows, need no quotes.
+        assert field.endswith(":q") or field in ("threads", "resources.batch_size", "wildcards.seed", "wildcards.name"), field
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_a_rule_has_docstring_log_benchmark_resources_and_environment(rule):
+    body = RULES[rule]
+    assert body.lstrip().startswith('"""')
+    for directive in ("log", "benchmark", "resources", "conda", "params", "output"):
+        assert re.search(rf"^    {directive}:", body, re.M), directive
+
+
+def test_pins_for_pip_and_conda_are_the_same():
+    pins = (ROOT / "envs/main.txt").read_text().split()
+    conda = yaml.safe_load((ROOT / "envs/main.yaml").read_text())
+    assert conda["dependencies"][-1]["pip"] == pins
+    assert "torch==2.13.0" in pins
+    assert all("==" in pin for pin in pins)
+
+
+def test_importing_neft_imports_nothing_heavy():
+    code = "import sys, neft; print([m for m in ('torch', 'numpy', 'transformers', 'pydantic') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_reading_the_configuration_imports_nothing_heavy():
+    code = "import sys, neft.config; print([m for m in ('torch', 'numpy', 'transformers', 'pandas') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_no_script_reads_the_configuration_itself():
+    """It would put every key into every fingerprint."""
+    for path in [*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts/neft").rglob("*.py")]:
+        if path.name not in ("config.py", "plan.py"):
+            assert "neft.config" not in path.read_text(), path
+
+
+def test_nothing_loads_or_writes_pickles():
+    for path in (ROOT / "scripts").rglob("*.py"):
+        text = path.read_text()
+        for word in ("import pickle", "torch.load(", "torch.save(", "joblib"):
+            assert word not in text, f"{path}: {word}"
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = {word for command in readme_commands() for word in re.findall(r"^make ([a-z-]+)", command)}
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_every_snakemake_command_of_the_readme_makes_a_plan():
+    commands = [command for command in readme_commands() if command.startswith("snakemake")]
+    assert commands
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for command in commands:
+        # Own data and model: the files of the example don't exist here, which is what Snakemake must say.
+        result = subprocess.run(f"{command} --dry-run", shell=True, cwd=ROOT, env=environment, capture_output=True, text=True)
+        if "own-data" in command:
+            assert "no such file or folder: my-data/pairs.tsv" in result.stderr + result.stdout
+        else:
+            assert result.returncode == 0, result.stderr
+
+
+def test_every_file_that_the_readme_names_exists():
+    for name in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / name).exists(), name
