@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo search docs lock lint test test-fast
+.PHONY: bench demo docs lint lock search test test-fast
 
 demo: .venv/main
 	snakemake
@@ -37,6 +37,12 @@ test: lint
 
 test-fast: lint
 	pytest -m "not slow"
+
+# Hours on a laptop CPU; each can be cut down (`python benchmarks/train_step.py --help`).
+bench: .venv/main
+	PYTHONPATH=scripts python benchmarks/train_step.py
+	PYTHONPATH=scripts python benchmarks/similarity.py
+	PYTHONPATH=scripts python benchmarks/generate.py
 
 docs: .venv/main
 	PYTHONPATH=scripts python -m neft.config

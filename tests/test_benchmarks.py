@@ -1,0 +1,80 @@
+"""The benchmarks run, on a model so small that their figures mean nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from neft.files import read_json
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import generate
+import report
+import similarity
+import train_step
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    quick = ["--repeats", "2", "--threads", "1"]
+    small = ["--models", "tiny", "--fractions", "0.05", "--batch", "2", "--tokens", "8", "--answer", "4"]
+    for precision, name in (("float32", "limit"), ("bfloat16", "neft")):
+        out = ["--out", str(folder / "train_step.cpu.json")]
+        train_step.main([*quick, *small, *out, "--precisions", precision, "--contestants", name])
+    generation = ["--model", str(tiny_model), "--rows", "3", "--limit", "4", "--batch", "2"]
+    generate.main([*quick, *generation, "--out", str(folder / "generate.cpu.json")])
+    similarity.main([*quick, "--gib", "0.001", "--hidden", "64", "--out", str(folder / "similarity.cpu.json")])
+    return folder
+
+
+@pytest.mark.parametrize("name", ["lora", "shira", "in_out", "full", "masked"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_contestant_trains_what_it_says(name: str, precision: str, tmp_path: Path) -> None:
+    args = train_step.arguments().parse_args(["--batch", "2", "--tokens", "8", "--answer", "4"])
+    base = train_step.load("tiny", None)
+    device = train_step.torch.device("cpu")
+    player = train_step.Contestant(name, base, 0.05, precision, device, tokens=8)
+    before = [parameter.detach().clone() for parameter in player.trainable]
+    player.step(*train_step.data(args, base, device))
+    assert any(not old.equal(new) for old, new in zip(before, player.trainable, strict=True))
+    assert player.state_bytes() >= 16 * player.parameters
+    assert player.disk_bytes(tmp_path) > 0
+
+
+def test_masked_gradients_move_the_masked_neurons_alone() -> None:
+    args = train_step.arguments().parse_args(["--batch", "2", "--tokens", "8", "--answer", "4"])
+    base = train_step.load("tiny", None)
+    before = {name: parameter.detach().clone() for name, parameter in base.named_parameters()}
+    player = train_step.Contestant("masked", base, 0.05, "float32", train_step.torch.device("cpu"), tokens=8)
+    player.step(*train_step.data(args, base, player.device))
+    for name, parameter in player.model.named_parameters():
+        moved = (parameter != before[name]).sum()
+        assert moved <= (player.masks[name].sum() if name in player.masks else 0)
+
+
+def test_a_second_run_keeps_the_rows_of_the_first(results: Path) -> None:
+    rows = read_json(results / "train_step.cpu.json")["rows"]
+    assert [(row["precision"], row["contestant"]) for row in rows] == [
+        ("float32", "limit"),
+        ("bfloat16", "neft"),
+    ]
+    assert all(row["seconds"] > 0 and row["peak_bytes"] > 0 for row in rows)
+
+
+def test_all_ways_to_generate_give_the_same_answers(results: Path) -> None:
+    rows = read_json(results / "generate.cpu.json")["rows"]
+    assert [row["same_as_one_by_one"] for row in rows] == [1, 1, 1]
+
+
+def test_the_page_shows_every_result_and_says_where_a_bar_is_missed(results: Path, tmp_path: Path) -> None:
+    report.write(results, tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    for heading in ("## A training step", "## Comparing two checkpoints", "## Generating"):
+        assert heading in page
+    assert "| delta ≤ 2.05 bytes/parameter | tiny | bfloat16 | 5% | " in page
+    assert "**missed**" in page  # so small a delta is mostly header
+    assert (tmp_path / "train_step.cpu.png").stat().st_size > 1000
