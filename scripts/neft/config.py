@@ -222,7 +222,12 @@ def _tags(schema: dict[str, Any]) -> list[str]:
 
 def _contradictions(config: Config) -> Iterator[str]:
     """Mistakes that no single key shows: names that lead nowhere, circles, files that aren't there."""
-    groups: dict[str, dict[str, Any]] = {"model": config.models, "dataset": config.datasets, "method": config.methods, "metric": config.metrics}
+    groups: dict[str, dict[str, Any]] = {
+        "model": config.models,
+        "dataset": config.datasets,
+        "method": config.methods,
+        "metric": config.metrics,
+    }
 
     def known(key: str, what: str, name: str) -> Iterator[str]:
         if name not in groups[what]:
