@@ -125,7 +125,7 @@ def mask_files(w, masks):
     return [f"{R}/mask/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}/{mask}.safetensors" for mask in masks]
 
 
-# What `rule all` asks for. Outputs and scores by name: one that was deleted is not missed if only the table is asked for.
+# All that is asked for. Outputs and scores by name, since one that was deleted is not missed if only the table is asked for.
 PRODUCTS = [
     *run_files("outputs", "scores", "comparisons", "metrics"),
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),
