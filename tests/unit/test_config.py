@@ -33,7 +33,12 @@ def broken(*changes: tuple[str, object]) -> str:
     return str(caught.value)
 
 
-def test_the_shipped_configurations_are_valid():
+def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
+    # The example for own data names files that a user would have.
+    for name in ("my-model/config.json", "my-data/pairs.tsv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
     for path in [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")]:
         values = copy.deepcopy(SHIPPED)
         if path.parent.name == "configs":
