@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = plugins.load("tasks", args.spec["task"]["kind"])
     rows = files.read_rows(args.test)
 
-    base_hash = identity.base_hash(args.model)
+    base_hash = identity.base_hash(args.model, **args.spec["model"])
     model, tokenizer = runtime.load_model(args.model, precision, **args.spec["model"])
     if args.delta:
         delta.apply(model, delta.Delta.load(args.delta), base_hash)

@@ -29,11 +29,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft.neurons import describe
 
     spec = args.spec
+    trust = spec.get("trust_remote_code", False)
     source = plugins.load("sources", spec["source"]["kind"])
     with folders.atomic(args.folder) as folder, tempfile.TemporaryDirectory(dir=args.folder.parent, prefix=".gguf.") as scratch:
         published = source.model(spec["source"], args.paths, Path(scratch))
-        convert(published, folder, spec["dtype"], spec.get("chat_template"), spec.get("trust_remote_code", False))
-        record = {"base_hash": base_hash(folder), **describe(folder), "files": folders.hashes(folder), "source": spec["source"]}
+        convert(published, folder, spec["dtype"], spec.get("chat_template"), trust)
+        record = {"base_hash": base_hash(folder, trust), **describe(folder, trust)}
+        record |= {"files": folders.hashes(folder), "source": spec["source"]}
     files.write_json(args.record, record)
 
 

@@ -91,9 +91,13 @@ class Stored:
 class Checkpoint:
     """The tensors of a model directory by name; `index` is the file that says which shard has which, if there are shards."""
 
-    def __init__(self, folder: str | Path) -> None:
-        """Read the headers. Raises NeftError, naming the file, if one is missing or not safetensors."""
+    def __init__(self, folder: str | Path, trust_remote_code: bool = False) -> None:
+        """Read the headers. Raises NeftError, naming the file, if one is missing or not safetensors.
+
+        trust_remote_code: let the directory's own Python code, if its architecture needs any, build the `skeleton`.
+        """
         self.folder = Path(folder)
+        self.trust_remote_code = trust_remote_code
         index, single = self.folder / "model.safetensors.index.json", self.folder / "model.safetensors"
         # Of both, transformers reads the single file.
         self.index = index if index.exists() and not single.exists() else None
@@ -108,12 +112,13 @@ class Checkpoint:
         """The model of this directory without weights (on the meta device): names, shapes, ties and classes of its modules."""
         from transformers import AutoConfig, AutoModelForCausalLM
 
+        trust = self.trust_remote_code
         try:
-            config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            config = AutoConfig.from_pretrained(self.folder, local_files_only=True, trust_remote_code=trust)
         except (OSError, ValueError) as error:
             raise NeftError(f"{self.folder}: no usable config.json: {error}") from error
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust)  # type: ignore[no-untyped-call]
         model.tie_weights()
         return model
 

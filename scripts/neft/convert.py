@@ -179,7 +179,7 @@ def _verify(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path, trust:
     again = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
     config, generation = read_json(folder / "config.json"), GenerationConfig.from_pretrained(folder)
     same = {
-        "weights": base_hash(folder) == base_hash(model),
+        "weights": base_hash(folder, trust) == base_hash(model),
         "tokens": again(SENTENCE)["input_ids"] == tokenizer(SENTENCE)["input_ids"],
         "chat template": again.chat_template == tokenizer.chat_template,
         "padding token": again.pad_token_id == config["pad_token_id"] == generation.pad_token_id == tokenizer.pad_token_id,

@@ -21,11 +21,12 @@ WIDTH = 64
 Read = Callable[[int, int], Tensor]  # (first, count) -> elements of the flattened tensor
 
 
-def base_hash(source: str | Path | nn.Module) -> str:
+def base_hash(source: str | Path | nn.Module, trust_remote_code: bool = False) -> str:
     """SHA-256 in hexadecimal over names, shapes and about 1,024 values (as float32) of each parameter; tied ones count once.
 
     source: a Hugging Face directory (safetensors, sharded or not) or a loaded model; both give the same hash unless the
-    model was loaded in a narrower dtype than it is stored in. Raises NeftError if the directory isn't one.
+    model was loaded in a narrower dtype than it is stored in. trust_remote_code: as for `Checkpoint`. Raises NeftError if the
+    directory isn't one.
     """
     state = hashlib.sha256()
     if isinstance(source, nn.Module):
@@ -34,7 +35,7 @@ def base_hash(source: str | Path | nn.Module) -> str:
     else:
         from neft.checkpoint import Checkpoint
 
-        for name, stored in Checkpoint(source).parameters().items():
+        for name, stored in Checkpoint(source, trust_remote_code).parameters().items():
             _add(state, name, stored.shape, stored.read)
     return state.hexdigest()
 

@@ -89,15 +89,15 @@ def choose(sites: Mapping[str, Site], modules: Sequence[str] | None, axis: str, 
     return chosen if axis == "natural" else dict(_as_rows(key, site) for key, site in chosen.items())
 
 
-def describe(model_dir: str | Path) -> dict[str, Any]:
+def describe(model_dir: str | Path, trust_remote_code: bool = False) -> dict[str, Any]:
     """What a model directory holds, from its config and the files' headers alone: no weight is read.
 
     Returns parameters (a tied one counted once), hidden_size, dtype of storage, architecture, and neurons: per key of
-    `find` the fields of its `Site`.
+    `find` the fields of its `Site`. trust_remote_code: as for `Checkpoint`.
     """
     from neft.checkpoint import Checkpoint
 
-    checkpoint = Checkpoint(model_dir)
+    checkpoint = Checkpoint(model_dir, trust_remote_code)
     model = checkpoint.skeleton
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -13,6 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import tiny
 from neft.convert import check, convert
 from neft.errors import NeftError
+from neft.identity import base_hash
+from neft.neurons import describe
+from neft.runtime import load_model
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +231,22 @@ def test_a_known_architecture_is_loaded_without_the_code_that_comes_with_it(copy
     convert(copy, tmp_path / "out", "float32")
     assert not (copy / "ran").exists()
     assert "auto_map" not in json.loads((tmp_path / "out" / "config.json").read_text())
+
+
+def test_a_trusted_architecture_of_its_own_is_converted_hashed_described_and_loaded_again(copy, tmp_path):
+    (copy / "modeling_own.py").write_text(
+        "from transformers import LlamaConfig, LlamaForCausalLM\n\n\n"
+        'class OwnConfig(LlamaConfig):\n    model_type = "own"\n\n\n'
+        "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    auto_map = {"AutoConfig": "modeling_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}
+    edit(copy / "config.json", model_type="own", architectures=["OwnForCausalLM"], auto_map=auto_map)
+    folder = tmp_path / "out"
+    convert(copy, folder, "float32", trust_remote_code=True)
+    shutil.rmtree(copy)  # what was written stands alone
+    model, _ = load_model(folder, "float32", trust_remote_code=True)
+    assert type(model).__name__ == "OwnForCausalLM"
+    assert base_hash(folder, trust_remote_code=True) == base_hash(model)
+    assert describe(folder, trust_remote_code=True)["architecture"] == "OwnForCausalLM"
+    with pytest.raises(NeftError, match=r"trust_remote_code"):
+        base_hash(folder)
