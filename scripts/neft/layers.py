@@ -206,7 +206,8 @@ def _flat(x: Tensor) -> Tensor:
 
 def _take(x: Tensor, index: Tensor) -> Tensor:
     """The selected elements of the last dimension; x itself if that is all of them."""
-    return x if len(index) == x.shape[-1] else x.index_select(-1, index)
+    # On a CPU index_select along the last dimension takes three to four times as long.
+    return x if len(index) == x.shape[-1] else x.gather(-1, index.expand(*x.shape[:-1], -1))
 
 
 def _index(parts: list[Tensor] | None) -> Tensor:

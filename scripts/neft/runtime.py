@@ -29,8 +29,8 @@ def start(threads: int) -> torch.device:
     """Set up a process that trains or generates: offline, quiet, so many CPU threads. Returns the device to use."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # models and data are local files here; nothing may be fetched on the way
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    # Read by torch at its first allocation on a CPU: tensors in large pages, which the kernel clears at a fraction of the cost (a
-    # training step took 10 to 20 % less).
+    # Read by torch at its first allocation on a CPU: tensors in large pages, which the kernel clears at a fraction of the cost
+    # (a training step took 10 to 20 % less).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     torch.set_num_threads(threads)
     # transformers and peft report every load and every default; what a user should know we say ourselves.
