@@ -6,7 +6,6 @@ translated differently in another context). A message that nobody has translated
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import struct
@@ -24,31 +23,30 @@ def po(content: bytes, name: str) -> Iterator[Row]:
     As when a program is built of it: a translation that is marked as fuzzy is a guess and counts as none, obsolete entries are
     left out. A message with a plural gives two rows: see `_rows`.
     """
-    from babel.messages.pofile import PoFileError, read_po
+    import polib
 
     try:
-        catalog = read_po(io.BytesIO(content), ignore_obsolete=True, abort_invalid=True)
-    except (PoFileError, ValueError, LookupError) as error:
+        # Polib takes a text that is the name of a file for that file, which no text of two lines is.
+        catalog = polib.pofile("#\n" + content.decode(_charset(content)), encoding="utf-8")
+    except (OSError, ValueError, LookupError) as error:
         raise NeftError(f"{name}: not readable as a .po file: {error}") from error
-    for message in catalog:
-        if message.id:  # the header has none
-            messages, forms = _as_tuple(message.id), _as_tuple(message.string)
-            yield from _rows(messages, [""] if message.fuzzy else forms, message.context or "", name)
+    for entry in catalog:
+        if not entry.obsolete:
+            messages = [entry.msgid, entry.msgid_plural] if entry.msgid_plural else [entry.msgid]
+            forms = [entry.msgstr_plural[n] for n in sorted(entry.msgstr_plural)] or [entry.msgstr]
+            yield from _rows(messages, [""] if entry.fuzzy else forms, entry.msgctxt or "", name)
 
 
 def mo(content: bytes, name: str) -> Iterator[Row]:
     """Entries of a .mo file, which is what a .po file is compiled to, in the character set that its header names.
 
-    Format: https://www.gnu.org/software/gettext/manual/html_node/MO-Files.html. Babel's reader (2.18) leaves contexts as bytes
-    and takes every file for UTF-8; the standard library's leaves out the plural of a message.
+    Format: https://www.gnu.org/software/gettext/manual/html_node/MO-Files.html. The standard library's reader leaves out the
+    plural of a message.
     """
     try:
         pairs = list(_mo_entries(content))
-        header = next((text for key, text in pairs if not key), b"").decode("ascii", errors="replace")
-        charset = re.search(r"charset=([\w.:-]+)", header)
-        decoded = [
-            (k.decode(charset[1] if charset else "utf-8"), t.decode(charset[1] if charset else "utf-8")) for k, t in pairs
-        ]
+        charset = _charset(next((text for key, text in pairs if not key), b""))
+        decoded = [(key.decode(charset), text.decode(charset)) for key, text in pairs]
     except (ValueError, LookupError, struct.error) as error:
         raise NeftError(f"{name}: not readable as a .mo file: {error}") from error
     for key, text in decoded:
@@ -92,8 +90,10 @@ def _mo_entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield texts[0], texts[1]
 
 
-def _as_tuple(texts: str | Sequence[str]) -> Sequence[str]:
-    return (texts,) if isinstance(texts, str) else texts
+def _charset(content: bytes) -> str:
+    """The character set that a catalog's header names; UTF-8 if it names none, or still has the template's "CHARSET"."""
+    found = re.search(rb"Content-Type:[^\n]*?charset=([\w.:-]+)", content)
+    return found[1].decode("ascii") if found and found[1] != b"CHARSET" else "utf-8"
 
 
 def _rows(messages: Sequence[str], forms: Sequence[str], context: str, name: str) -> Iterator[Row]:

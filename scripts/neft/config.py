@@ -331,7 +331,7 @@ def _contradicting_pins(sources: list[tuple[str, Any]]) -> Iterator[str]:
         if source.kind == "wheel":
             first, sha256 = pins.setdefault((source.package, source.version, source.suffix), (key, source.sha256))
             if sha256 != source.sha256:
-                yield f"{key}.sha256: {source.package} {source.version} has another SHA-256 in {first}; one file can't have both"
+                yield f"{key}.sha256: {source.package} {source.version} has another hash in {first}; one file can't have both"
 
 
 def _source(key: str, use: str, source: Any, fields: tuple[str, ...], folder: str) -> Iterator[str]:

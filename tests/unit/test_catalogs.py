@@ -127,7 +127,7 @@ def test_every_message_survives_a_mo_file(messages):
     assert {source: target for _, source, target in found} == messages
 
 
-@pytest.mark.parametrize("content", [b'msgid "a', b"nonsense\n", b'msgid "a"\nmsgstr "\xff"\n'])
+@pytest.mark.parametrize("content", [b"nonsense\n", b'msgid "a"\nmsgid "b"\n', b'msgid "a"\nmsgstr "\xff"\n'])
 def test_a_broken_po_file_is_an_error_with_its_name(content):
     with pytest.raises(NeftError, match=r"^pack/fr\.po: not readable as a \.po file: "):
         list(catalogs.po(content, "pack/fr.po"))
