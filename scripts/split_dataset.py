@@ -1,11 +1,12 @@
-"""Cut one split out of a pool of rows: test from its start, train from its end, dev just before train.
+"""Cut one split out of a pool of rows: test from its start, train from its end (but for rows to skip), dev just before train.
 
 Reads   pool.jsonl            rows {"id": n, …fields}
 Writes  <train|dev|test>.jsonl   the split's rows, as they are
 
---spec  {"split": "test", "sizes": {"test": n, "reserved": rows of train and dev}}
-        {"split": "dev", "sizes": {"dev": n, "train": n}}
-        {"split": "train", "sizes": {"train": n}}
+--spec  {"split": "test", "sizes": {"test": n, "reserved": rows of train, dev and skip}}
+        {"split": "dev", "sizes": {"dev": n, "train": n, "skip": n}}
+        {"split": "train", "sizes": {"train": n, "skip": n}}
+        (no rows to skip: no "skip")
 """
 
 from __future__ import annotations

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -119,6 +121,16 @@ def write_wheel(folder: Path, package: str, version: str, members: dict[str, byt
     with zipfile.ZipFile(path, "w") as wheel:
         for name, content in everything.items():
             wheel.writestr(zipfile.ZipInfo(name), content)
+    return path
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    """Write a tar archive, compressed as its suffix says; an sdist is one with a single folder in it."""
+    with tarfile.open(path, f"w:{path.suffix[1:]}") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return path
 
 

@@ -23,15 +23,6 @@ from neft.tuning import Generation, Probe, Training
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 
-def _one_of(family: str) -> Any:
-    """The type of a config block with a `kind`: the `Spec` of any plug-in of a family."""
-    specs = [plugins.load(family, name).Spec for name in plugins.available(family)]
-    union = specs[0]
-    for spec in specs[1:]:
-        union = union | spec
-    return Annotated[union, Field(discriminator="kind")] if len(specs) > 1 else union
-
-
 if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Source = Any
     Task = Any
@@ -39,11 +30,11 @@ if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Method = Any
     Metric = Any
 else:
-    Source = _one_of("sources")
-    Task = _one_of("tasks")
-    Mask = _one_of("selectors")
-    Method = _one_of("methods")
-    Metric = _one_of("metrics")
+    Source = plugins.union("sources")
+    Task = plugins.union("tasks")
+    Mask = plugins.union("selectors")
+    Method = plugins.union("methods")
+    Metric = plugins.union("metrics")
 
 
 class Model(Strict):
@@ -64,12 +55,17 @@ class Splits(Strict):
 
     seed: int = 1
     """Seed of the order from which the splits are cut."""
+    shuffle: bool = True
+    """Off: leave the rows in the source's order, as for a published test set."""
     train: int = Field(0, ge=0)
     """Rows to tune on (and to probe with)."""
     dev: int = Field(0, ge=0)
     """Rows whose loss picks checkpoints and learning rates."""
     test: int = Field(0, ge=0)
     """Rows that are generated and scored."""
+    skip: int = Field(0, ge=0)
+    """Rows left out at the end of the pool, before train is cut. Of two datasets with the same source, filter and seed the
+    larger training set holds the smaller; if one skips as many rows as the other trains on, they share none."""
 
 
 class Dataset(Strict):
@@ -116,6 +112,8 @@ class Config(Strict):
     """Name of the experiment and of its folder in `results/`."""
     seeds: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=1)
     """One whole run (probe, mask, tuning, generation) for each; initialisation and order of the data follow it."""
+    data: str = "."
+    """Folder from which relative paths of `files` sources start."""
     models: dict[Name, Model]
     """Base models by name."""
     datasets: dict[Name, Dataset]
@@ -241,6 +239,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield from (m for name in experiment.metrics for m in known(f"{key}.metrics", "metric", name))
         yield from (m for name in experiment.test for m in known(f"{key}.test", "dataset", name))
         yield from _empty_splits(config, key, experiment)
+        yield from _unfit_metrics(config, key, experiment)
         if config.report.baseline not in experiment.methods:
             yield f"report.baseline: '{config.report.baseline}' is not among {key}.methods: {', '.join(experiment.methods)}"
     if len(set(config.seeds)) < len(config.seeds):
@@ -263,6 +262,19 @@ def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[
     for name, split in needed:
         if name in config.datasets and getattr(config.datasets[name].splits, split) == 0:
             yield f"datasets.{name}.splits.{split}: {key} uses this split, so it needs at least 1 row, got 0"
+
+
+def _unfit_metrics(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
+    """Every metric of an experiment must be able to score each of its test sets."""
+    for test in experiment.test:
+        task = config.datasets[test].task.kind if test in config.datasets else None
+        fitting = plugins.load("tasks", task).METRICS if task else frozenset()
+        for name in experiment.metrics:
+            if task and name in config.metrics and config.metrics[name].kind not in fitting:
+                yield (
+                    f"{key}.metrics: '{name}' (kind {config.metrics[name].kind}) does not score a task of kind {task}, that of "
+                    f"{test}; kinds that do: {', '.join(sorted(fitting))}. Test sets of other tasks go into another experiment"
+                )
 
 
 def _mask_references(config: Config) -> Iterator[str]:
@@ -290,23 +302,54 @@ def _mask_references(config: Config) -> Iterator[str]:
 
 def _sources(config: Config) -> Iterator[str]:
     """A source must offer what its block is for, name only columns that the task has, and lie where it says."""
-    blocks: list[tuple[str, str, Any, tuple[str, ...]]] = []
+    leaves: list[tuple[str, str, Any, tuple[str, ...]]] = []
     for name, model in config.models.items():
-        blocks.append((f"models.{name}", "model", model.source, ()))
+        key, plugin = f"models.{name}.source", plugins.load("sources", model.source.kind)
+        if hasattr(plugin, "PARTS"):
+            yield f"{key}: this is a source for a dataset, but a model is needed"
+        else:
+            leaves.append((key, "model", model.source, ()))
     for name, dataset in config.datasets.items():
-        fields = plugins.load("tasks", dataset.task.kind).FIELDS
-        blocks.append((f"datasets.{name}", "dataset", dataset.source, fields))
-    for key, use, source, fields in blocks:
-        plugin, settings = plugins.load("sources", source.kind), source.model_dump(mode="json")
-        if use not in plugin.serves(settings):
-            yield f"{key}.source: this is a source for a {' or '.join(plugin.serves(settings))}, but a {use} is needed"
-            continue
-        for column in getattr(source, "columns", {}):
-            if use == "dataset" and column not in fields:
-                yield f"{key}.source.columns: {plugins.unknown('field', column, list(fields))}"
-        for path in plugin.local_paths(settings):
-            if not Path(path).exists():
-                yield f"{key}.source: no such file or folder: {path}"
+        key, source, fields = f"datasets.{name}.source", dataset.source, plugins.load("tasks", dataset.task.kind).FIELDS
+        plugin = plugins.load("sources", source.kind)
+        if hasattr(plugin, "PARTS"):
+            if len(fields) != plugin.GIVES:
+                yield f"{key}.kind: `{source.kind}` gives {plugin.GIVES} fields, but the task asks for {', '.join(fields)}"
+            asked = plugin.part_fields(source.model_dump(mode="json"))
+            leaves += [(f"{key}.{part}", "dataset", getattr(source, part), asked) for part in plugin.PARTS]
+        else:
+            leaves.append((key, "dataset", source, fields))
+    for leaf in leaves:
+        yield from _source(*leaf, config.data)
+    yield from _contradicting_pins([(key, source) for key, _, source, _ in leaves])
+
+
+def _contradicting_pins(sources: list[tuple[str, Any]]) -> Iterator[str]:
+    """A version of a package is fetched once, so all that is read from it must agree on its hash."""
+    pins: dict[tuple[str, str, str], tuple[str, str]] = {}
+    for key, source in sources:
+        if source.kind == "wheel":
+            first, sha256 = pins.setdefault((source.package, source.version, source.suffix), (key, source.sha256))
+            if sha256 != source.sha256:
+                yield f"{key}.sha256: {source.package} {source.version} has another hash in {first}; one file can't have both"
+
+
+def _source(key: str, use: str, source: Any, fields: tuple[str, ...], folder: str) -> Iterator[str]:
+    plugin, settings = plugins.load("sources", source.kind), source.model_dump(mode="json")
+    if use not in plugin.serves(settings):
+        yield f"{key}: this is a source for a {' or '.join(plugin.serves(settings))}, but a {use} is needed"
+        return
+    aligned = getattr(source, "paths", None)
+    named = {"columns": source.columns, "values": source.values, "paths": aligned if isinstance(aligned, dict) else {}}
+    if use == "dataset":
+        yield from (
+            f"{key}.{k}: {plugins.unknown('field', f, list(fields))}" for k in named for f in named[k] if f not in fields
+        )
+        if named["paths"] and (missing := [field for field in fields if field not in named["paths"]]):
+            yield f"{key}.paths: no file for the field {', '.join(missing)}"
+    for path in plugin.local_paths(settings, folder):
+        if not Path(path).exists():
+            yield f"{key}: no such file or folder: {path}"
 
 
 def json_schema() -> dict[str, Any]:

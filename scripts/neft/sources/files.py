@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import glob
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from neft import readers
-from neft.errors import NeftError
-from neft.schema import Strict
 
 FETCHES = None
 
 
-class Spec(Strict):
-    """Files of the user's own: `paths` for data, `path` for a model."""
+class Spec(readers.Table):
+    """Files of the user's own: `paths` for data, `path` for a model, relative to the configuration's folder `data`."""
 
     kind: Literal["files"]
     """Local files."""
     paths: str | tuple[str, ...] | dict[str, str] | None = None
-    """Data: one file or several (.jsonl, .tsv, .csv, .parquet), or for line-aligned text a file for each field of the task."""
-    columns: dict[str, str] = Field({})
-    """Data: the column of each field of the task (`a.b`: b inside a); a field that isn't here has a column of its own name."""
+    """Data: one file or several (.jsonl, .json, .tsv, .csv, .parquet), with wildcards where there are many (`val/*.csv`);
+    or for line-aligned text a file for each field of the task."""
     header: tuple[str, ...] | None = None
     """Data: names of the columns, for TSV and CSV files that have no header line."""
     path: str | None = None
@@ -33,8 +31,8 @@ class Spec(Strict):
     def _fits(self) -> Spec:
         if (self.paths is None) == (self.path is None):
             raise ValueError("one of `paths` (data) and `path` (a model) is needed, not both")
-        if self.path is not None and (self.columns or self.header):
-            raise ValueError("`columns` and `header` go with `paths` (data), not with `path` (a model)")
+        if self.path is not None and (self.columns or self.values or self.header):
+            raise ValueError("`columns`, `values` and `header` go with `paths` (data), not with `path` (a model)")
         if isinstance(self.paths, dict):
             if self.columns or self.header:
                 raise ValueError("files of line-aligned text have no columns: leave out `columns` and `header`")
@@ -52,29 +50,27 @@ def serves(spec: dict[str, Any]) -> tuple[str, ...]:
     return ("model",) if spec.get("path") else ("dataset",)
 
 
-def local_paths(spec: dict[str, Any]) -> list[str]:
-    """The files that must be there, in the order in which `read` and `model` take them."""
+def local_paths(spec: dict[str, Any], folder: str) -> list[str]:
+    """The files that must be there, in the order in which `rows` and `model` take them.
+
+    Relative paths start from `folder`. A pattern gives its matches by name; one that matches nothing stays as it is.
+    """
     source = Spec.model_validate(spec)
     if isinstance(source.paths, dict):
         # By field, not as written: settings that went through JSON may come back in another order.
-        return [source.paths[field] for field in sorted(source.paths)]
-    return [source.path] if source.path else _listed(source.paths or ())
+        return [str(Path(folder) / source.paths[field]) for field in sorted(source.paths)]
+    patterns = [source.path] if source.path else _listed(source.paths or ())
+    return [path for pattern in patterns for path in _matching(str(Path(folder) / pattern))]
 
 
-def read(spec: dict[str, Any], paths: list[Path], fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Records of the task's fields, in the order of the files. Raises NeftError, with file and line, on what can't be read."""
+def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
+    """Rows of these files, one after the other. Raises NeftError, with file and line, on what can't be read."""
     source = Spec.model_validate(spec)
     if isinstance(source.paths, dict):
-        files = dict(zip(sorted(source.paths), paths, strict=True))
-        names = readers.columns_of(fields, dict.fromkeys(files, ""), "source.paths")
-        if missing := [field for field in names if field not in files]:
-            raise NeftError(f"source.paths: no file for the field {', '.join(missing)}")
-        yield from (row for _, row in readers.aligned(files))
+        yield from readers.aligned(dict(zip(sorted(source.paths), paths, strict=True)))
         return
-    columns = readers.columns_of(fields, source.columns, "source.columns")
     for path in paths:
-        for row in readers.read(path, source.header):
-            yield readers.pick(row, columns)
+        yield from ((where, {**row, readers.FILE: path.stem}) for where, row in readers.read(path, source.header))
 
 
 def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
@@ -84,3 +80,9 @@ def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
 
 def _listed(paths: str | tuple[str, ...]) -> list[str]:
     return [paths] if isinstance(paths, str) else list(paths)
+
+
+def _matching(path: str) -> list[str]:
+    if Path(path).exists():  # a name may hold a bracket
+        return [path]
+    return sorted(glob.glob(path, recursive=True)) or [path]  # noqa: PTH207  (Path.glob takes no absolute pattern)

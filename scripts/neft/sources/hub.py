@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import csv
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import StringConstraints, field_validator, model_validator
 
-from neft import folders, readers
+from neft import archives, folders, readers
 from neft.errors import NeftError
-from neft.schema import Strict
 
 FETCHES = "hub"
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
-BUILDERS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "csv"}
 
 
-class Spec(Strict):
+class Spec(readers.Table):
     """A repository of the hub at one commit: a data set (`files` needed) or a model."""
 
     kind: Literal["hub"]
@@ -30,9 +28,10 @@ class Spec(Strict):
     revision: str
     """The commit, 40 hexadecimal digits; a branch or tag may change, so it is refused."""
     files: tuple[str, ...] = ()
-    """Data: which files, with wildcards (`en-fr/train-*.parquet`), and so which subset and split: parquet, JSON, CSV or TSV."""
-    columns: dict[str, str] = Field({})
-    """Data: the column of each field of the task (`translation.en`: en inside translation), where it has another name."""
+    """Data: which files, with wildcards (`en-fr/train-*.parquet`), and so which subset and split: parquet, JSON, CSV, TSV,
+    or tar archives of these."""
+    members: str | None = None
+    """Data: which files of the tar archives (`*_train.jsonl`), where `files` are archives."""
 
     @field_validator("revision")
     @classmethod
@@ -41,12 +40,19 @@ class Spec(Strict):
             raise ValueError("must be a commit, 40 hexadecimal digits: a branch or tag may change, and with it the results")
         return value
 
-    @field_validator("files")
-    @classmethod
-    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if {Path(pattern).suffix for pattern in value} - set(BUILDERS):
-            raise ValueError(f"each must end in one of {', '.join(BUILDERS)}")
-        return value
+    @model_validator(mode="after")
+    def _readable(self) -> Spec:
+        if self.members is None:
+            if any(PurePosixPath(pattern).suffix not in readers.SUFFIXES for pattern in self.files):
+                raise ValueError(
+                    f"`files` must end in {', '.join(readers.SUFFIXES)}, or, with `members`, {', '.join(archives.TAR)}"
+                )
+        else:
+            if not self.files or not all(pattern.endswith(tuple(archives.TAR)) for pattern in self.files):
+                raise ValueError(f"`members` goes with `files` that end in {', '.join(archives.TAR)}")
+            if PurePosixPath(self.members).suffix not in readers.TEXT:
+                raise ValueError(f"`members` must end in {', '.join(readers.TEXT)}")
+        return self
 
 
 def serves(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -54,7 +60,7 @@ def serves(spec: dict[str, Any]) -> tuple[str, ...]:
     return ("dataset",) if spec.get("files") else ("model",)
 
 
-def local_paths(spec: dict[str, Any]) -> list[str]:
+def local_paths(spec: dict[str, Any], folder: str) -> list[str]:
     """Nothing has to be there: the files are fetched."""
     return []
 
@@ -65,30 +71,22 @@ def fetch_spec(spec: dict[str, Any], use: str) -> dict[str, Any]:
     return {"repo": spec["repo"], "revision": spec["revision"], "repo_type": use, "patterns": patterns}
 
 
-def read(spec: dict[str, Any], paths: list[Path], fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Records of the task's fields; paths: the folder that fetch_hub.py made. Files in the order of the patterns, then by name.
+def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
+    """Rows of the files in the order of the patterns, then by name; paths: the folder that fetch_hub.py made.
 
     Raises NeftError if a pattern matches no file or a file can't be read.
     """
-    from datasets import load_dataset
-
     source = Spec.model_validate(spec)
-    columns = readers.columns_of(fields, source.columns, "source.columns")
     for name in _matching(source, paths[0]):
-        suffix = Path(name).suffix
-        options: dict[str, Any] = {}
-        if suffix in (".csv", ".tsv"):  # text as it stands: no guess at numbers, and "NA" or "null" are words
-            options = {"converters": dict.fromkeys(columns.values(), str), "keep_default_na": False}
-        if suffix == ".tsv":
-            options |= {"sep": "\t", "quoting": csv.QUOTE_NONE}
-        try:
-            # Streaming reads the file itself: no second copy in a cache that could outlive a change of the file.
-            file = str(paths[0] / name)
-            rows = load_dataset(BUILDERS[suffix], data_files=file, split="train", streaming=True, **options)
-            for number, row in enumerate(rows, start=1):
-                yield readers.pick((f"{source.repo}/{name}: row {number}", row), columns)
-        except (ValueError, OSError) as error:
-            raise NeftError(f"{source.repo}/{name}: not readable: {error}") from error
+        file = paths[0] / name
+        if source.members is None:
+            found = readers.read(file)
+            yield from ((where, {**row, readers.FILE: file.stem}) for where, row in found)
+            continue
+        for member, content in archives.texts(file, source.members):
+            path = PurePosixPath(member)
+            for where, row in readers.parse(io.BytesIO(content), f"{file}/{member}", readers.SUFFIXES[path.suffix]):
+                yield where, {**row, readers.FILE: path.stem}
 
 
 def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:

@@ -1,0 +1,41 @@
+"""From a source to the records of a task, whatever the source: columns become fields, parts of a derived source are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from neft import plugins, readers
+
+Record = dict[str, str]
+
+
+def read(
+    source: Mapping[str, Any], paths: Sequence[Path], shares: Sequence[int], task: ModuleType
+) -> tuple[Iterable[Record], dict[str, Any]]:
+    """Records of a task, and what a derived source counted while it was made.
+
+    paths: what each part is read from, one after the other; shares: how many of them each part has. Raises NeftError, with the
+    place, on what can't be read and on a column that isn't there.
+    """
+    plugin, structured = plugins.load("sources", source["kind"]), getattr(task, "STRUCTURED", ())
+    if not hasattr(plugin, "PARTS"):
+        return _records(source, paths, task.FIELDS, structured, "source"), {}
+    streams, start = [], 0
+    for name, share in zip(plugin.PARTS, shares, strict=True):
+        # Keys of a join are often numbers: as text they serve as well.
+        fields = plugin.part_fields(source)
+        streams.append(_records(source[name], paths[start : start + share], fields, fields, f"source.{name}"))
+        start += share
+    records, counts = plugin.join(source, streams, task.FIELDS)
+    return records, counts
+
+
+def _records(
+    source: Mapping[str, Any], paths: Sequence[Path], fields: Sequence[str], structured: Collection[str], key: str
+) -> Iterator[Record]:
+    columns = readers.columns_of(fields, source.get("columns", {}), f"{key}.columns")
+    for row in plugins.load("sources", source["kind"]).rows(source, list(paths)):
+        yield readers.pick(row, columns, source.get("values"), structured)
