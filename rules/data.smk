@@ -34,7 +34,7 @@ rule fetch_wheel:
 
 
 rule fetch_hub:
-    """Download one revision of a hub repository (a model or a data set)."""
+    """Download one revision of a hub repository (a model, a data set, or a metric's model or encoder)."""
     output:
         folder=directory("results/{name}/fetch/{kind}/{key}"),
         record="results/{name}/fetch/{kind}/{key}.json",
@@ -43,8 +43,8 @@ rule fetch_hub:
     benchmark:
         "results/{name}/fetch/{kind}/{key}.benchmark.tsv"
     wildcard_constraints:
-        kind="models|datasets",
-        key=one_of([*CONFIG.models, *CONFIG.datasets]),
+        kind="models|datasets|metrics|encoders",
+        key=one_of([*CONFIG.models, *CONFIG.datasets, *CONFIG.metrics]),
     conda:
         "../envs/main.yaml"
     resources:

@@ -113,6 +113,9 @@ class Plan:
         """Repository, revision and which files."""
         from neft.sources import hub
 
+        if w.kind in ("metrics", "encoders"):
+            metric = plain(self.config.metrics[w.key])
+            return spec(**plugins.load("metrics", metric["kind"]).fetch_specs(metric)[w.kind])
         return spec(**hub.fetch_spec(plain(getattr(self.config, w.kind)[w.key].source), w.kind.removesuffix("s")))
 
     def read_source(self, w: Wildcards) -> str:
@@ -188,10 +191,18 @@ class Plan:
         """The script (which can apply any kind of delta) and the task."""
         return code("generate_outputs", module("tasks", self.config.datasets[w.test].task))
 
+    def predict_comet(self, w: Wildcards) -> str:
+        """Which model, and whether it is trusted; not how its scores are summed up."""
+        metric = plain(self.config.metrics[w.metric])
+        return spec(**plugins.load("metrics", metric["kind"]).predict_spec(metric))
+
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
-        return spec(metric=plain(self.config.metrics[w.metric]), language=task.target_language)
+        metric = plain(self.config.metrics[w.metric])
+        if "segments" in getattr(plugins.load("metrics", metric["kind"]), "READS", ()):
+            metric = {key: metric[key] for key in ("kind", "bootstrap")}  # the rest decided the segments' scores
+        return spec(metric=metric, language=task.target_language)
 
     def score_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
