@@ -86,7 +86,7 @@ def trusted(checkpoint: str, expected: str | None) -> str:
 
 
 def load(checkpoint: Path, encoder: str, trust: bool) -> Any:
-    """Load a COMET model as `comet.load_from_checkpoint` does, but with its encoder's configuration and tokenizer from a folder.
+    """Load a COMET model as `comet.load_from_checkpoint` does, but with its encoder's settings and tokenizer from a folder.
 
     trust: let the checkpoint unpickle any object, which can run code. Raises NeftError if the model can't be loaded whole.
     """

@@ -1,6 +1,6 @@
 """Train a tiny real COMET model offline: a script for COMET's own Python (`python tests/tiny_comet.py FOLDER`).
 
-Writes  FOLDER/encoder/                                    a random XLM-R (2 layers, hidden 64) with its own SentencePiece tokenizer
+Writes  FOLDER/encoder/                                      random XLM-R (2 layers, hidden 64), its own SentencePiece tokenizer
         FOLDER/lightning_logs/version_0/hparams.yaml       what `comet-train` leaves
         FOLDER/lightning_logs/version_0/checkpoints/*.ckpt
 """
@@ -20,8 +20,8 @@ COMMON = """
 seed_everything: 1
 trainer:
   class_path: pytorch_lightning.trainer.trainer.Trainer
-  init_args: {accelerator: cpu, devices: 1, max_epochs: EPOCHS, logger: true, enable_progress_bar: false, num_sanity_val_steps: 0,
-              default_root_dir: FOLDER, log_every_n_steps: 50, gradient_clip_val: 1.0}
+  init_args: {accelerator: cpu, devices: 1, max_epochs: EPOCHS, logger: true, enable_progress_bar: false,
+              num_sanity_val_steps: 0, default_root_dir: FOLDER, log_every_n_steps: 50, gradient_clip_val: 1.0}
 early_stopping:
   class_path: pytorch_lightning.callbacks.early_stopping.EarlyStopping
   init_args: {monitor: val_pearson, mode: max, patience: 99, min_delta: 0.0}
@@ -30,10 +30,11 @@ model_checkpoint:
   init_args: {monitor: val_pearson, mode: max, save_top_k: 1, save_weights_only: true}
 regression_metric:
   class_path: comet.models.RegressionMetric
-  init_args: {encoder_model: XLM-RoBERTa, pretrained_model: FOLDER/encoder, load_pretrained_weights: true, local_files_only: true,
-              nr_frozen_epochs: 0, keep_embeddings_frozen: false, optimizer: AdamW, encoder_learning_rate: 1.0e-3,
-              learning_rate: 1.0e-3, layerwise_decay: 1.0, layer: mix, layer_transformation: softmax, layer_norm: false, loss: mse,
-              dropout: 0.0, batch_size: 32, hidden_sizes: [64], activations: Tanh,
+  init_args: {encoder_model: XLM-RoBERTa, pretrained_model: FOLDER/encoder, load_pretrained_weights: true,
+              local_files_only: true, nr_frozen_epochs: 0,
+              keep_embeddings_frozen: false, optimizer: AdamW, encoder_learning_rate: 1.0e-3,
+              learning_rate: 1.0e-3, layerwise_decay: 1.0, layer: mix, layer_transformation: softmax, layer_norm: false,
+              loss: mse, dropout: 0.0, batch_size: 32, hidden_sizes: [64], activations: Tanh,
               train_data: [FOLDER/train.csv], validation_data: [FOLDER/dev.csv]}
 """
 

@@ -37,8 +37,8 @@ class Spec(Strict):
     checkpoint: str | None = None
     """Instead of a model of the hub, a local checkpoint (`.ckpt`), with `hparams.yaml` in the folder above its own."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Hash of a checkpoint that you trust: it must match, and the checkpoint may then hold more than numbers (it is a pickle, which
-    can run code when it is loaded). Without a hash such a checkpoint is refused."""
+    """Hash of a checkpoint that you trust: it must match, and the checkpoint may then hold more than numbers (it is a pickle,
+    which can run code when it is loaded). Without a hash such a checkpoint is refused."""
     encoder: str = "FacebookAI/xlm-roberta-large"
     """The encoder that the model was trained on, of which configuration and tokenizer are needed: a model of the hub, with its
     `encoder_revision`, or without that a local folder."""

@@ -64,8 +64,8 @@ def paired(rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], langu
 def tokens(text: str, kind: str) -> list[str]:
     """Lower-case words of a text, without punctuation.
 
-    kind: "unicode-words" (runs of letters, digits and the marks that combine with them), "characters" (of scripts that are written
-    without spaces each letter with its marks, of others words) or "jieba" (Chinese words by its dictionary).
+    kind: "unicode-words" (runs of letters, digits and the marks that combine with them), "characters" (of scripts that are
+    written without spaces each letter with its marks, of others words) or "jieba" (Chinese words by its dictionary).
     """
     # The same letter may be written in one code or two; joiners inside a word only say how it is drawn.
     text = unicodedata.normalize("NFKC", text).lower().replace("\u200c", "").replace("\u200d", "")
