@@ -80,6 +80,8 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("datasets/ui-en-fr/source", SHIPPED["models"]["smollm2-135m-instruct"]["source"])], "datasets.ui-en-fr.source: this is a source for a model, but a dataset is needed"),
         ([("datasets/ui-en-fr/source/columns", {"sauce": "en"})], "datasets.ui-en-fr.source.columns: unknown field 'sauce' (did you mean 'source'?)"),
         ([("masks/random/axis", "row")], "masks: all masks of an experiment share one `axis`"),
+        ([("metrics/comet", {"kind": "comet"})], "metrics.comet: needs either `model` (with `revision`) or `checkpoint`, got"),
+        ([("metrics/comet", {"kind": "comet", "checkpoint": "a/b/no-such.ckpt", "encoder_revision": "a" * 40})], "metrics.comet: no such file or folder: a/b/no-such.ckpt"),
         ([("training/micro_batch_size", 5)], "training: micro_batch_size 5 does not divide batch_size 16"),
     ],
 )  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +107,50 @@ def test_the_resamples_are_not_what_the_segments_depend_on(scored):
     assert jobs == {"score_outputs neft comet"}
 
 
+def test_a_pinned_hub_model_and_encoder_score_the_same_offline(environment, trained, scored, tmp_path, monkeypatch):
+    revisions = {"someone/comet": "a" * 40, "someone/xlmr": "b" * 40}
+    model = tmp_path / "model"
+    (model / "checkpoints").mkdir(parents=True)
+    shutil.copy(next(trained.rglob("*.ckpt")), model / "checkpoints/model.ckpt")
+    shutil.copy(trained / "lightning_logs/version_0/hparams.yaml", model)
+    for (repo, revision), folder in zip(revisions.items(), (model, trained / "encoder"), strict=True):
+        tiny.write_hub_cache(tmp_path / "hub", "models", repo, revision, folder)
+    config = copy.deepcopy(scored.config)
+    hub = {"model": "someone/comet", "revision": "a" * 40, "encoder": "someone/xlmr", "encoder_revision": "b" * 40}
+    config["metrics"]["comet"] = {"kind": "comet", "bootstrap": 200} | hub
+    workflow = Workflow(tmp_path / "neft", config)
+    (workflow.folder / ".venv-comet").symlink_to(environment)
+    shutil.copytree(scored.folder / "results/tiny/generate", workflow.folder / "results/tiny/generate")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    target = f"results/tiny/score/{run('neft')}/pairs/comet.json"
+    workflow.snakemake(target, "--allowed-rules", "fetch_hub", "install_comet", "predict_comet", "score_outputs")
+    ours, local = (read_json(w.folder / target) for w in (workflow, scored))
+    assert ours["segments"] == local["segments"]
+    assert f"model:someone/comet@{'a' * 40}|" in ours["signature"]
+
+
+def test_a_checkpoint_that_holds_more_than_numbers_is_refused_until_its_hash_is_given(environment, trained, tmp_path):
+    folder = tmp_path / "version_0"
+    (folder / "checkpoints").mkdir(parents=True)
+    shutil.copy(trained / "lightning_logs/version_0/hparams.yaml", folder)
+    code = """
+import collections, sys, torch
+saved = torch.load(sys.argv[1], weights_only=True)
+saved["extra"] = collections.UserDict  # a class: harmless, but no number
+torch.save(saved, sys.argv[2])
+"""
+    checkpoint = folder / "checkpoints/model.ckpt"
+    python = str(environment / "venv/bin/python")
+    subprocess.run([python, "-c", code, str(next(trained.rglob("*.ckpt"))), str(checkpoint)], check=True)
+    rows = tiny.output_rows(["Ouvrir"], ["Ouvrir"], ["Open"])
+    digest = sha256(checkpoint)
+    refused = predict(environment, folder, tmp_path, rows, trained / "encoder")
+    assert refused.returncode != 0 and f"add `sha256: {digest}`" in refused.stderr
+    trusted = predict(environment, folder, tmp_path, rows, trained / "encoder", trust=digest)
+    assert trusted.returncode == 0, trusted.stderr
+
+
 def test_a_model_with_another_encoder_is_refused(environment, trained, tmp_path):
     """A deeper encoder would get random layers."""
     encoder = tmp_path / "encoder"
@@ -127,11 +173,11 @@ def test_a_file_without_an_output_is_not_scored_by_the_model_but_as_0(environmen
 
 
 def predict(
-    environment: Path, trained: Path, folder: Path, rows: list[dict], encoder: Path
+    environment: Path, trained: Path, folder: Path, rows: list[dict], encoder: Path, trust: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     write_rows(folder / "outputs.jsonl", rows)
     python = str(environment / "venv/bin/python")
     paths = ["--outputs", str(folder / "outputs.jsonl"), "--checkpoint", str(next(trained.rglob("*.ckpt")))]
-    options = ["--spec", '{"model": null, "sha256": null, "batch_size": 4}', *paths, "--encoder", str(encoder)]
+    options = ["--spec", json.dumps({"model": None, "sha256": trust, "batch_size": 4}), *paths, "--encoder", str(encoder)]
     command = [python, str(ROOT / "scripts/predict_comet.py"), *options, "--segments", str(folder / "segments.json")]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)

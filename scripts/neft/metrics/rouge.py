@@ -6,7 +6,7 @@ The library's own tokenizer drops every character but a-z and 0-9: Chinese or Hi
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -70,7 +70,7 @@ def tokens(text: str, kind: str) -> list[str]:
     # The same letter may be written in one code or two; joiners inside a word only say how it is drawn.
     text = unicodedata.normalize("NFKC", text).lower().replace("\u200c", "").replace("\u200d", "")
     if kind == "jieba":
-        return [word for part in _jieba()(text) for word in _find(rf"{_WORD}+", part)]
+        return [word for part in _jieba().lcut(text) for word in _find(rf"{_WORD}+", part)]
     pattern = rf"{_WORD}+" if kind == "unicode-words" else rf"[{_ALONE}]\p{{M}}*|(?:(?![{_ALONE}]){_WORD})+"
     return list(_find(pattern, text))
 
@@ -81,7 +81,7 @@ def _find(pattern: str, text: str) -> Iterator[str]:
     yield from regex.findall(pattern, text)
 
 
-def _jieba() -> Callable[[str], list[str]]:
+def _jieba() -> Any:
     import jieba
 
     tokenizer = jieba.dt
@@ -89,7 +89,7 @@ def _jieba() -> Callable[[str], list[str]]:
         # As jieba does it, but for its cache: a file in the shared temporary folder, where anybody could have written it.
         tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
         tokenizer.initialized = True
-    return tokenizer.lcut
+    return tokenizer
 
 
 def _segments(rows: scores.Rows, spec: dict[str, Any], language: str) -> dict[str, list[float]]:
