@@ -33,6 +33,7 @@ lint: .venv/dev
 
 test: lint
 	sh tests/install-chromium.sh
+	snakemake .venv-comet/ready
 	pytest
 
 test-fast: lint

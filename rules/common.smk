@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 # Rules call `python`: the one that runs Snakemake, also when its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
+from snakemake.settings.types import DeploymentMethod
+
 from neft import config as configuration, plugins
 from neft.errors import NeftError
 from neft.plan import Plan, code, plain, spec
@@ -34,6 +36,9 @@ THREADS = workflow.cores or 1
 # Jobs that can use a GPU ask for one where there is one.
 GPU = int(shutil.which("nvidia-smi") is not None)
 
+# With `--sdm conda` every rule has its environment; without it COMET's is built by a rule.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
 
 def one_of(names):
     """A wildcard constraint: exactly these names."""
@@ -53,6 +58,11 @@ wildcard_constraints:
     trial="lr[0-9][0-9.e-]*",
 
 
+def files_in(folder):
+    """The files that lie directly in a local folder."""
+    return [str(file) for file in sorted(Path(folder).iterdir()) if file.is_file()] if Path(folder).is_dir() else []
+
+
 def source_inputs(group, key):
     """The files of a source. What was downloaded is ancient(): its record, which holds the hash, is what is compared."""
     files = {"paths": [], "content": [], "fetched": []}
@@ -60,9 +70,7 @@ def source_inputs(group, key):
         local = PLAN.local_paths(group, key, part)
         # A model's directory as such tells nothing; what lies in it does.
         files["paths"] += [ancient(path) if Path(path).is_dir() else path for path in local]
-        files["content"] += [
-            str(f) for path in local if Path(path).is_dir() for f in sorted(Path(path).iterdir()) if f.is_file()
-        ]
+        files["content"] += [file for path in local for file in files_in(path)]
         if not local:
             fetched, record = PLAN.fetched(group, key, part)
             files["paths"].append(ancient(fetched))
@@ -110,8 +118,35 @@ def options(input, *keys):
         word
         for key in keys
         if key in input.keys()
-        for word in (f"--{key}", *([input[key]] if isinstance(input[key], str) else input[key]))
+        for word in (f"--{key.replace('_', '-')}", *([input[key]] if isinstance(input[key], str) else input[key]))
     ]
+
+
+def comet_inputs(w):
+    """A COMET model and its encoder, fetched or local, and the environment that runs it."""
+    metric, stem = plain(CONFIG.metrics[w.metric]), f"{R}/fetch/{{}}/{w.metric}"
+    fetched = plugins.load("metrics", metric["kind"]).fetch_specs(metric)
+    if "metrics" in fetched:
+        model = {"model": ancient(stem.format("metrics")), "model_record": stem.format("metrics") + ".json"}
+    else:
+        model = {"checkpoint": metric["checkpoint"], "settings": str(Path(metric["checkpoint"]).parents[1] / "hparams.yaml")}
+    if "encoders" in fetched:
+        encoder = {"encoder": ancient(stem.format("encoders")), "encoder_record": stem.format("encoders") + ".json"}
+    else:
+        encoder = {"encoder": ancient(metric["encoder"]), "content": files_in(metric["encoder"])}
+    return model | encoder | ({} if CONDA else {"ready": ancient(".venv-comet/ready")})
+
+
+def comet_checkpoint(w, input):
+    """The file with the weights of a COMET model."""
+    return f"{input.model}/checkpoints/model.ckpt" if "model" in input.keys() else input.checkpoint
+
+
+def segments(w, run, key):
+    """The scores of a run's segments, as the input `key`, for a metric that reads them from another rule."""
+    reads = getattr(plugins.load("metrics", CONFIG.metrics[w.metric].kind), "READS", ())
+    folder = f"{R}/comet/{run.model}/{run.dataset}/{run.method}/seed{run.seed}"
+    return {key: f"{folder}/{w.test}/{w.metric}.json"} if "segments" in reads else {}
 
 
 def run_files(*kinds):

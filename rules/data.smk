@@ -35,7 +35,7 @@ rule fetch_wheel:
 
 
 rule fetch_hub:
-    """Download one revision of a hub repository (a model or a data set)."""
+    """Download one revision of a hub repository (a model, a data set, or a metric's model or encoder)."""
     output:
         folder=directory("results/{name}/fetch/{kind}/{key}"),
         record="results/{name}/fetch/{kind}/{key}.json",
@@ -44,8 +44,8 @@ rule fetch_hub:
     benchmark:
         "results/{name}/fetch/{kind}/{key}.benchmark.tsv"
     wildcard_constraints:
-        kind="models|datasets",
-        key=one_of({key for _, key in PLAN.hubs}),
+        kind="models|datasets|metrics|encoders",
+        key=one_of([*{key for _, key in PLAN.hubs}, *CONFIG.metrics]),
     conda:
         "../envs/main.yaml"
     resources:

@@ -2,12 +2,81 @@
 Score the outputs, alone and against the baseline method.
 NEEDS  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
 MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/…/{test}/{metric}.json
+       results/{name}/comet/…/{test}/{metric}.json  .venv-comet/
 """
+
+
+localrules:
+    install_comet,
+
+
+rule install_comet:
+    """COMET's own Python environment, shared by all experiments; not needed with `--sdm conda`."""
+    input:
+        pins="envs/comet.txt",
+    output:
+        ready=".venv-comet/ready",
+    log:
+        ".venv-comet/install.log",
+    benchmark:
+        ".venv-comet/install.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=60,
+    params:
+        spec=spec(python="3.11"),
+        code=code("install_comet"),
+    shell:
+        r"""
+        python scripts/install_comet.py \
+            --spec {params.spec:q} \
+            --pins {input.pins:q} \
+            --environment .venv-comet \
+            --ready {output.ready:q} |& tee {log:q}
+        """
+
+
+rule predict_comet:
+    """The scores of single segments by a COMET model, in COMET's environment."""
+    input:
+        unpack(comet_inputs),
+        outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
+        pins="envs/comet.txt",
+    output:
+        segments="results/{name}/comet/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
+    log:
+        "results/{name}/comet/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.log",
+    benchmark:
+        "results/{name}/comet/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.benchmark.tsv"
+    conda:
+        "../envs/comet.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=6000,
+        runtime=120,
+    params:
+        spec=PLAN.predict_comet,
+        code=code("predict_comet"),
+        checkpoint=lambda w, input: comet_checkpoint(w, input),
+    shell:
+        r"""
+        PATH="$PWD/.venv-comet/venv/bin:$PATH"
+        python scripts/predict_comet.py \
+            --spec {params.spec:q} \
+            --outputs {input.outputs:q} \
+            --checkpoint {params.checkpoint:q} \
+            --encoder {input.encoder:q} \
+            --threads {threads} \
+            --segments {output.segments:q} |& tee {log:q}
+        """
 
 
 rule score_outputs:
     """One metric on one set of outputs, with its interval and signature."""
     input:
+        unpack(lambda w: segments(w, w, "segments")),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
     output:
         score="results/{name}/score/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
@@ -22,18 +91,21 @@ rule score_outputs:
     params:
         spec=PLAN.score_outputs,
         code=PLAN.score_outputs_code,
+        segments=lambda w, input: options(input, "segments"),
     shell:
         r"""
         python scripts/score_outputs.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
-            --score {output.score:q} |& tee {log:q}
+            --score {output.score:q} \
+            {params.segments:q} |& tee {log:q}
         """
 
 
 rule compare_outputs:
     """A paired test of one set of outputs against the baseline's."""
     input:
+        unpack(lambda w: segments(w, w, "segments") | segments(w, PLAN.baseline(w), "baseline_segments")),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
         baseline=lambda w: str(paths(R, PLAN.baseline(w)).outputs),
     output:
@@ -49,11 +121,13 @@ rule compare_outputs:
     params:
         spec=PLAN.compare_outputs,
         code=PLAN.compare_outputs_code,
+        segments=lambda w, input: options(input, "segments", "baseline_segments"),
     shell:
         r"""
         python scripts/compare_outputs.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --baseline {input.baseline:q} \
-            --comparison {output.comparison:q} |& tee {log:q}
+            --comparison {output.comparison:q} \
+            {params.segments:q} |& tee {log:q}
         """

@@ -45,7 +45,10 @@ def draw(axes: Axes, results: dict[str, Result], baseline: str) -> None:
         axes.plot([result.low, result.high], [place, place], color=figures.INK, linewidth=1.6, solid_capstyle="butt")
         fill = "white" if name == baseline else figures.INK
         axes.plot(result.value.value, place, "o", color=figures.INK, markerfacecolor=fill, markersize=6.5, clip_on=False)
-        text = axes.annotate(f"{result.value.value:.1f}", (result.high, place), (8, 0), textcoords="offset points", va="center")
+        flag = "†" if result.notes else ""  # the table says why
+        text = axes.annotate(
+            f"{result.value.value:.1f}{flag}", (result.high, place), (8, 0), textcoords="offset points", va="center"
+        )
         text.set(fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})
     if baseline in results:
         axes.axvline(results[baseline].value.value, color=figures.SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
@@ -53,7 +56,10 @@ def draw(axes: Axes, results: dict[str, Result], baseline: str) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel(f"{title} (0 to 100), 95 % interval")
-    axes.set_xlim(0, 1.2 * max(max(result.high for result in results.values()), 1))  # leaves room for the numbers
+    # Some scores can fall below 0; the right end leaves room for the numbers.
+    axes.set_xlim(
+        min(0, *(result.low for result in results.values())), 1.2 * max(max(result.high for result in results.values()), 1)
+    )
     figures.quiet_y(axes)
 
 

@@ -52,12 +52,18 @@ def test_a_rule_has_docstring_log_benchmark_resources_and_environment(rule):
         assert re.search(rf"^    {directive}:", body, re.M), directive
 
 
-def test_pins_for_pip_and_conda_are_the_same():
-    pins = (ROOT / "envs/main.txt").read_text().split()
-    conda = yaml.safe_load((ROOT / "envs/main.yaml").read_text())
+@pytest.mark.parametrize("name", ["main", "comet"])
+def test_pins_for_pip_and_conda_are_the_same(name):
+    pins = (ROOT / f"envs/{name}.txt").read_text().split()
+    conda = yaml.safe_load((ROOT / f"envs/{name}.yaml").read_text())
     assert conda["dependencies"][-1]["pip"] == pins
     assert "torch==2.13.0" in pins
     assert all("==" in pin for pin in pins)
+
+
+def test_comets_pins_hold_what_it_asks_for():
+    asked = [line for line in (ROOT / "envs/comet.in").read_text().splitlines() if line and not line.startswith("#")]
+    assert set(asked) <= set((ROOT / "envs/comet.txt").read_text().split())
 
 
 def test_importing_neft_imports_nothing_heavy():

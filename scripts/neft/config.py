@@ -256,6 +256,10 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"masks: all masks of an experiment share one `axis`, since neurons are compared once for all; got {axes}"
     yield from _mask_references(config)
     yield from _sources(config)
+    for name, metric in config.metrics.items():
+        plugin = plugins.load("metrics", metric.kind)
+        paths = plugin.local_paths(metric.model_dump(mode="json")) if hasattr(plugin, "local_paths") else []
+        yield from (f"metrics.{name}: no such file or folder: {path}" for path in paths if not Path(path).exists())
 
 
 def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[str]:

@@ -149,6 +149,9 @@ class Plan:
         """Repository, revision and which files."""
         from neft.sources import hub
 
+        if w.kind in ("metrics", "encoders"):
+            metric = plain(self.config.metrics[w.key])
+            return spec(**plugins.load("metrics", metric["kind"]).fetch_specs(metric)[w.kind])
         return spec(**hub.fetch_spec(plain(self.hubs[w.kind, w.key]), w.kind.removesuffix("s")))
 
     def read_source(self, w: Wildcards) -> str:
@@ -229,11 +232,19 @@ class Plan:
         """The script (which can apply any kind of delta) and the task."""
         return code("generate_outputs", module("tasks", self.config.datasets[w.test].task))
 
+    def predict_comet(self, w: Wildcards) -> str:
+        """Which model, and whether it is trusted; not how its scores are summed up."""
+        metric = plain(self.config.metrics[w.metric])
+        return spec(**plugins.load("metrics", metric["kind"]).predict_spec(metric))
+
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
         language = plugins.load("tasks", task.kind).language(plain(task))
-        return spec(metric=plain(self.config.metrics[w.metric]), language=language)
+        metric = plain(self.config.metrics[w.metric])
+        if "segments" in getattr(plugins.load("metrics", metric["kind"]), "READS", ()):
+            metric = {key: metric[key] for key in ("kind", "bootstrap")}  # the rest decided the segments' scores
+        return spec(metric=metric, language=language)
 
     def score_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from neft import files
 from neft.errors import NeftError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _sacrebleu(systems: dict[str, Rows], corpus: Callable[[], Metric], bootstrap
     pairs = [texts(rows) for rows in systems.values()]
     if len({tuple(references) for _, references in pairs}) > 1:
         raise NeftError("a paired test needs the same references in the same order for both systems")
-    outputs = [(name, list(one)) for name, (one, _) in zip(systems, pairs, strict=True)]
+    outputs: list[tuple[str, Sequence[str]]] = [(name, one) for name, (one, _) in zip(systems, pairs, strict=True)]
     with _seed():
         test = PairedTest(outputs, {"metric": corpus()}, [pairs[0][1]], test_type="bs", n_samples=bootstrap)
         signatures, results = test()
@@ -99,7 +100,13 @@ def _sacrebleu(systems: dict[str, Rows], corpus: Callable[[], Metric], bootstrap
     return str(signature), list(results[name])
 
 
-def mean(segments: Sequence[float], signature: str, bootstrap: int) -> Score:
+def mean(
+    segments: Sequence[float],
+    signature: str,
+    bootstrap: int,
+    details: dict[str, float] | None = None,
+    notes: Sequence[str] = (),
+) -> Score:
     """Score a corpus by the mean of its segments' scores, on whatever scale these have.
 
     The interval lies between the 2.5th and the 97.5th percentile of the means of `bootstrap` resamples; the standard error is
@@ -119,6 +126,8 @@ def mean(segments: Sequence[float], signature: str, bootstrap: int) -> Score:
         signature=_resampled(signature, bootstrap),
         segments=values.tolist(),
         standard_error=error,
+        details=details or {},
+        notes=list(notes),
     )
 
 
@@ -169,6 +178,21 @@ def _resampled(signature: str, bootstrap: int) -> str:
 def _percent(value: float) -> float:
     """Into 0 to 100: identical texts give 100.00000000000004, and half an interval's width can reach past an end."""
     return min(100.0, max(0.0, float(value)))
+
+
+def read_rows(outputs: str, segments: str | None = None) -> list[dict[str, Any]]:
+    """Read output rows; with a file of segment scores each row gets its `segment`, and the rest of that file as `scorer`.
+
+    Raises NeftError, naming the file, if one can't be read or the scores don't pair up with the rows.
+    """
+    rows = files.read_rows(outputs)
+    if segments is None:
+        return rows
+    scorer = files.read_json(segments)
+    values = scorer.pop("segments")
+    if len(values) != len(rows):
+        raise NeftError(f"{segments}: {len(values)} scores, but {outputs} has {len(rows)} rows; make the scores again")
+    return [row | {"segment": value, "scorer": scorer} for row, value in zip(rows, values, strict=True)]
 
 
 def texts(rows: Rows) -> tuple[list[str], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ class Result:
     high: float
     p: float | None
     signature: str
+    standard_error: float | None = None
+    """Mean over seeds, like the interval's bounds; None where the metric has none."""
+    details: dict[str, float] = field(default_factory=dict)
+    """Means over seeds of the other numbers that the metric keeps."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to trust the value, of any seed."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> 
 
 
 def _result(root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str) -> Result:
-    scores = [read(paths(root, run).scores[metric], "title", "value", "low", "high", "signature") for run in runs]
+    keys = ("title", "value", "low", "high", "signature", "standard_error", "details", "notes")
+    scores = [read(paths(root, run).scores[metric], *keys) for run in runs]
     signatures = sorted({score["signature"] for score in scores})
     if len(signatures) > 1:
         raise NeftError(
@@ -96,6 +103,7 @@ def _result(root: str | Path, group: Group, runs: Sequence[Run], metric: str, ba
     comparisons = [read(paths(root, run).comparisons[metric], "baseline_value", "p") for run in runs if metric in run.compare]
     if not runs[0].tuned:
         comparisons = _of_this_group(root, group, metric, baseline, comparisons)
+    errors = [score["standard_error"] for score in scores]
     return Result(
         title=scores[0]["title"],
         value=mean([score["value"] for score in scores]),
@@ -103,6 +111,9 @@ def _result(root: str | Path, group: Group, runs: Sequence[Run], metric: str, ba
         high=mean([score["high"] for score in scores]).value,
         p=max((comparison["p"] for comparison in comparisons), default=None),
         signature=signatures[0],
+        standard_error=None if None in errors else mean(errors).value,
+        details={name: mean([score["details"][name] for score in scores]).value for name in scores[0]["details"]},
+        notes=tuple(dict.fromkeys(note for score in scores for note in score["notes"])),
     )
 
 

@@ -51,6 +51,12 @@ def _record(group: Group, row: Row) -> dict[str, Any]:
             f"{name}_p": result.p,
             f"{name}_signature": result.signature,
         }
+        # Only where the metric has them, so that the columns of others stay as they are.
+        if result.standard_error is not None:
+            record[f"{name}_standard_error"] = result.standard_error
+        record |= {f"{name}_{detail}": value for detail, value in result.details.items()}
+        if result.notes:
+            record[f"{name}_notes"] = " ".join(result.notes)
     return record | {key: row.costs.get(key) for key in COSTS}
 
 
@@ -65,18 +71,25 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
     for title in metrics.values():
         header += [f"{title} [95\u00a0%]", "p"]
     header += ["Training (s)", "Tokens/s", "Peak memory (GiB)", "Delta (MB)"]
+    marks = _marks(rows)
     best = {name: max(r.results[name].value.value for r in rows if name in r.results) for name in metrics}
     lowest = min((row.dev_loss.value for row in rows if row.dev_loss), default=None)
     tuned_on = f"{group.model} tuned on {group.dataset}, " if any(row.learning_rates for row in rows) else f"{group.model}, "
     return Sheet(
         title=f"{tuned_on}tested on {group.test}",
         header=header,
-        rows=[_cells(row, metrics, best, lowest) for row in rows],
-        notes=_notes(rows, metrics, baseline),
+        rows=[_cells(row, metrics, best, lowest, marks) for row in rows],
+        notes=[*_notes(rows, metrics, baseline), *((mark, note) for note, mark in marks.items())],
     )
 
 
-def _cells(row: Row, metrics: Iterable[str], best: dict[str, float], lowest: float | None) -> list[Cell]:
+def _marks(rows: Sequence[Row]) -> dict[str, str]:
+    """A mark for each note on any score: †, ‡, §, ¶, then these twice."""
+    notes = dict.fromkeys(note for row in rows for result in row.results.values() for note in result.notes)
+    return {note: "†‡§¶"[place % 4] * (place // 4 + 1) for place, note in enumerate(notes)}
+
+
+def _cells(row: Row, metrics: Iterable[str], best: dict[str, float], lowest: float | None, marks: dict[str, str]) -> list[Cell]:
     cells = [
         Cell(row.method),
         Cell(row.kind),
@@ -88,7 +101,9 @@ def _cells(row: Row, metrics: Iterable[str], best: dict[str, float], lowest: flo
     ]
     for name in metrics:
         result = row.results.get(name)
-        cells += [_score(result, best[name]), NONE if result.p is None else Cell(_p(result.p))] if result else [NONE, NONE]
+        cells += (
+            [_score(result, best[name], marks), NONE if result.p is None else Cell(_p(result.p))] if result else [NONE, NONE]
+        )
     formats = {
         "train_seconds": lambda v: f"{v:,.0f}",
         "tokens_per_second": lambda v: f"{v:,.0f}",
@@ -98,9 +113,11 @@ def _cells(row: Row, metrics: Iterable[str], best: dict[str, float], lowest: flo
     return cells + [Cell(formats[key](row.costs[key])) if key in row.costs else NONE for key in COSTS]
 
 
-def _score(result: Result, best: float) -> Cell:
+def _score(result: Result, best: float, marks: dict[str, str]) -> Cell:
     interval = f"[{result.low:.1f}, {result.high:.1f}]"
-    return Cell(_rounded(result.value, 1), bold=result.value.value == best, detail=interval)
+    error = "" if result.standard_error is None else f", SE {result.standard_error:.1f}"
+    flags = "".join(marks[note] for note in result.notes)
+    return Cell(_rounded(result.value, 1) + flags, bold=result.value.value == best, detail=interval + error)
 
 
 def _rounded(number: Mean, digits: int) -> str:
@@ -126,7 +143,14 @@ def count(number: float) -> str:
 
 def _notes(rows: Sequence[Row], metrics: dict[str, str], baseline: str) -> list[tuple[str, str]]:
     notes = [("Bold", "the best of each score, the lowest dev loss (nats per token).")]
-    notes.append(("[95\u00a0%]", "bootstrap interval over the test sentences: it says nothing about other training seeds."))
+    notes.append(
+        (
+            "[95\u00a0%]",
+            "interval over the test sentences (each score's signature says how): it says nothing about other training seeds.",
+        )
+    )
+    if any(result.standard_error is not None for row in rows for result in row.results.values()):
+        notes.append(("SE", "standard error over the test sentences."))
     if any(row.seeds > 1 for row in rows):
         notes.append(("Seeds", "numbers are means over seeds, ± their standard deviation; intervals are means of each seed's."))
     if any(result.p is not None for row in rows for result in row.results.values()):

@@ -101,6 +101,10 @@ _TEX = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "–": "--",
+    "†": r"\dag{}",
+    "‡": r"\ddag{}",
+    "§": r"\S{}",
+    "¶": r"\P{}",
     "\u00a0": "~",
 } | {character: "\\" + character for character in "&%$#_{}"}
 

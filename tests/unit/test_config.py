@@ -117,6 +117,8 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("datasets/ui-en-fr/task", NLI | {"prompt": "{premise}"})], "datasets.ui-en-fr.task.prompt: needs {hypothesis}"),
         ([("datasets/ui-en-fr/task", NLI)], "experiments.0.metrics: 'bleu' (kind bleu) does not score a task of kind nli, that of ui-en-fr; kinds that do: accuracy"),
         ([("datasets/ui-en-fr/task", SUMMARY)], "datasets.ui-en-fr.task.max_document_tokens: must be below training.max_length (512), which counts prompt and answer too; got 512"),
+        ([("metrics/comet", {"kind": "comet"})], "metrics.comet: needs either `model` (with `revision`) or `checkpoint`, got"),
+        ([("metrics/comet", {"kind": "comet", "checkpoint": "a/b/no-such.ckpt", "encoder_revision": "a" * 40})], "metrics.comet: no such file or folder: a/b/no-such.ckpt"),
         ([("training/micro_batch_size", 5)], "training: micro_batch_size 5 does not divide batch_size 16"),
     ],
 )  # fmt: skip

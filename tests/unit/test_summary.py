@@ -19,7 +19,16 @@ TUNING = {
     "peak_memory_bytes": 1000,
     "delta_bytes": 200,
 }
-SCORE = {"title": "BLEU", "value": 30.0, "low": 25.0, "high": 35.0, "signature": "s"}
+SCORE = {
+    "title": "BLEU",
+    "value": 30.0,
+    "low": 25.0,
+    "high": 35.0,
+    "signature": "s",
+    "standard_error": None,
+    "details": {},
+    "notes": [],
+}
 
 
 def write(path: Path | None, value: dict) -> None:
@@ -105,3 +114,11 @@ def test_a_missing_score_is_named(tmp_path):
     runs.paths(tmp_path, neft(1)).scores["bleu"].unlink()
     with pytest.raises(NeftError, match=r"neft/seed1/t/bleu\.json"):
         rows(tmp_path, neft(1))
+
+
+def test_standard_errors_and_details_are_means_over_seeds_and_notes_those_of_any(tmp_path):
+    finish(tmp_path, neft(1), score={"standard_error": 1.0, "details": {"recall": 20.0}, "notes": ["a"]})
+    finish(tmp_path, neft(2), score={"standard_error": 2.0, "details": {"recall": 30.0}, "notes": ["a", "b"]})
+    (row,) = rows(tmp_path, neft(1), neft(2))
+    result = row.results["bleu"]
+    assert (result.standard_error, result.details, result.notes) == (1.5, {"recall": 25.0}, ("a", "b"))

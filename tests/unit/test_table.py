@@ -116,3 +116,34 @@ def test_methods_keep_their_order():
 
 def test_counts_are_said_as_people_say_them():
     assert [count(n) for n in (0, 999, 1_500, 12_105_792, 6_738_415_616)] == ["0", "999", "1.5 k", "12.1 M", "6.7 B"]
+
+
+FLAGGED = Row(
+    "full",
+    "full",
+    1,
+    1,
+    100.0,
+    (1e-4,),
+    Mean(1.0),
+    COSTS,
+    {
+        "comet": Result("COMET", Mean(80), 79, 81, None, "sig", 0.52, {}, ("mi is not covered.",)),
+        "rouge": Result("ROUGE-L", Mean(30), 29, 31, None, "sig", 0.5, {"recall": 20.0}, ("one empty.", "mi is not covered.")),
+    },
+)
+
+
+def test_standard_errors_details_and_notes_have_columns_only_where_they_exist():
+    full, flagged = csv.DictReader(io.StringIO(to_csv([(GROUP, [FULL, FLAGGED])])))
+    assert not {"bleu_standard_error", "bleu_notes", "comet_recall"} & set(full)
+    assert (flagged["comet_standard_error"], flagged["rouge_recall"], full["rouge_recall"]) == ("0.52", "20.0", "")
+    assert (flagged["comet_notes"], flagged["rouge_notes"]) == ("mi is not covered.", "one empty. mi is not covered.")
+
+
+def test_a_score_with_notes_is_marked_and_the_marks_are_explained():
+    table = sheet(GROUP, [FLAGGED], "full")
+    cells = [cell.whole for cell in table.rows[0]]
+    assert "80.0† [79.0, 81.0], SE 0.5" in cells and "30.0‡† [29.0, 31.0], SE 0.5" in cells
+    assert table.notes[-2:] == [("†", "mi is not covered."), ("‡", "one empty.")]
+    assert dict(table.notes)["SE"] == "standard error over the test sentences."

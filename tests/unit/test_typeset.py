@@ -39,6 +39,11 @@ def test_latex_has_booktabs_rules_and_escapes_what_would_be_markup():
     assert r"nrefs:1\textbar{}\allowbreak{}tok:13a" in text
 
 
+def test_latex_has_commands_for_the_marks_of_notes():
+    text = latex([Sheet("t", ["Method", "Kind"], [[Cell("1.0†‡"), Cell("§¶")]], [("†", "why")])])
+    assert r"1.0\dag{}\ddag{} & \S{}\P{} \\" in text and r"\textit{\dag{}}: why" in text
+
+
 def test_latex_environments_and_braces_close():
     text = latex([SHEET, SHEET])
     begun, ended = re.findall(r"\\begin\{(\w+\*?)\}", text), re.findall(r"\\end\{(\w+\*?)\}", text)
