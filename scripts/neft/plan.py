@@ -10,9 +10,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from neft import plugins
+from neft import mask_uses, plugins
 from neft.config import Config, Dataset, Model
 from neft.fingerprint import fingerprint
+from neft.mask_uses import Use
 from neft.runs import UNTUNED, Run
 from neft.schema import Strict
 
@@ -72,26 +73,71 @@ class Plan:
         return {"title": "Sample outputs", "runs": self.shown()["runs"], **options}
 
     def figures(self) -> list[str]:
-        """Names of all figures: two for everything, two for each model and training set whose neurons are compared."""
-        pairs = {
-            f"{e.model}_{e.train}": None
-            for e in self.config.experiments
-            if any(hasattr(self.config.methods[method], "mask") for method in e.methods)
-        }
-        return ["scores", "losses", *(f"{figure}_{pair}" for pair in pairs for figure in ("neurons", "similarity"))]
+        """Names of all figures: two for everything, up to three for each model and training set that has masks."""
+        found = ["scores", "losses"]
+        for model, train in dict.fromkeys((e.model, e.train) for e in self.config.experiments):
+            shown = {
+                "neurons": self.masks_of(model, train),
+                "similarity": self.masks_of(model, train, reads="distances"),
+                "classifiers": self.masks_of(model, train, reads="states"),
+            }
+            found += [f"{figure}_{model}_{train}" for figure, masks in shown.items() if masks]
+        return found
 
-    def cuts(self) -> list[str]:
-        """Names of the masks that are cut from the distances."""
-        return [name for name, mask in self.config.masks.items() if "distances" in plugins.load("selectors", mask.kind).READS]
+    def masks_of(self, model: str, train: str, reads: str | None = None) -> dict[str, Use]:
+        """The masks that methods train on one dataset, by the names that figures show.
+
+        reads: only those whose selector looks at these, and of distances only those of the probe's end on this very dataset.
+        """
+        found: dict[str, Use] = {}
+        for experiment in self.config.experiments:
+            for method in experiment.methods if (experiment.model, experiment.train) == (model, train) else ():
+                use = mask_uses.of_method(self.config, method, train)
+                if use is None or (reads and reads not in mask_uses.reads(self.config, use.mask)):
+                    continue
+                if reads == "distances" and (use.dataset != train or self.step(use.mask)):
+                    continue
+                found[use.mask if use.dataset == train else f"{use.mask} ({use.dataset})"] = use
+        return found
 
     def masks(self) -> list[str]:
-        """Names of the masks that any method of any experiment trains, with the folder of the runs that do."""
+        """Paths, without suffix, of the masks that any method of any experiment trains."""
         used: dict[str, None] = {}
         for run in self.runs():
-            mask = getattr(self.config.methods[run.method], "mask", None)
-            if mask:
-                used[f"{run.model}/{run.dataset}/seed{run.seed}/{mask}"] = None
+            use = mask_uses.of_method(self.config, run.method, run.dataset)
+            if use:
+                used[self.mask(use, run.model, run.seed)] = None
         return list(used)
+
+    def mask(self, use: Use, model: str, seed: int | str) -> str:
+        """Where a mask lies, without suffix."""
+        return f"results/{self.config.name}/mask/{model}/{use.dataset}/seed{seed}/{use.mask}"
+
+    def step(self, mask: str) -> str:
+        """What the paths of a mask's probe have behind the seed: nothing, or "-step8" where it looks at an early step."""
+        step = getattr(self.config.masks[mask], "step", None)
+        return f"-step{step}" if step and step != self.config.probe.steps else ""
+
+    def mask_inputs(self, w: Wildcards) -> dict[str, list[str]]:
+        """The files that a mask's selector reads, by what they hold; of a union that is topped up those of its parts."""
+        use, found = Use(w.mask, w.dataset), dict[str, list[str]]()
+        for part in self._parts(w) or [use]:
+            where, run = f"{w.model}/{part.dataset}", f"{w.model}/{part.dataset}/seed{w.seed}"
+            path = getattr(self.config.masks[part.mask], "path", None)
+            files = {
+                "distances": [f"similarity/{run}{self.step(part.mask)}.safetensors"],
+                "norms": [f"similarity/{run}{self.step(part.mask)}.norms.safetensors"],
+                "gradients": [f"gradient/{run}/{part.mask}.safetensors"],
+                "states": [f"states/{where}.safetensors"],
+                "weights": [f"model/{w.model}"],
+            }
+            files = {what: [f"results/{self.config.name}/{path}" for path in paths] for what, paths in files.items()}
+            files["masks"] = (
+                [path] if path else [f"{self.mask(p, w.model, w.seed)}.safetensors" for p in mask_uses.parts(self.config, part)]
+            )
+            for what in sorted(mask_uses.reads(self.config, part.mask)):
+                found.setdefault(what, []).extend(files[what])
+        return found
 
     def trials(self, method: str) -> dict[str, dict[str, Any]]:
         """The settings of a method for each learning rate of its grid, by a name that says which.
@@ -101,7 +147,7 @@ class Plan:
         settings = plain(self.config.methods[method])
         rates = settings["learning_rate"]
         # The mask's name is left out: what is in the mask is an input of its own.
-        settings = {key: value for key, value in settings.items() if key != "mask"}
+        settings = {key: value for key, value in settings.items() if key not in ("mask", "mask_from")}
         return {f"lr{rate:g}": settings | {"learning_rate": rate} for rate in (rates if isinstance(rates, list) else [rates])}
 
     def fetch_wheel(self, w: Wildcards) -> str:
@@ -145,27 +191,60 @@ class Plan:
         return code("prepare_model", module("sources", self.config.models[w.model].source))
 
     def train_probe(self, w: Wildcards) -> str:
-        """The probe's settings, the training that it shares with all methods, the prompts."""
+        """The probe's settings, the training that it shares with all methods, the prompts, and where to stop early."""
         probe = {key: value for key, value in plain(self.config.probe).items() if key != "keep"}
-        return self._training_spec(w, probe=probe)
+        stop = {"stop": int(w.step.removeprefix("-step"))} if w.step else {}
+        return self._training_spec(w, probe=probe, **stop)
 
     def train_probe_code(self, w: Wildcards) -> str:
         """The script, full fine-tuning and the task."""
         return code("train_probe", "neft.methods.full", module("tasks", self._dataset(w).task))
 
     def compare_neurons(self, w: Wildcards) -> str:
-        """The modules that any mask may choose from, so that one comparison serves all masks."""
-        masks = [mask for mask in self.config.masks.values() if hasattr(mask, "modules")]
+        """The modules that any mask that looks at the probe may choose from, so that one comparison serves all."""
+        compared = {"distances", "norms"}
+        masks = [mask for name, mask in self.config.masks.items() if compared & mask_uses.reads(self.config, name)]
         axes = {mask.axis for mask in masks}
         return spec(modules=sorted({name for mask in masks for name in mask.modules}), axis=min(axes, default="natural"))
 
+    def sum_gradients(self, w: Wildcards) -> str:
+        """Which neurons and how many batches; of the training what a batch and its loss depend on."""
+        mask, training = self.config.masks[w.mask], self.config.training
+        return spec(
+            model=self._model(w),
+            task=plain(self._dataset(w).task),
+            modules=mask.modules,
+            axis=mask.axis,
+            batches=mask.batches,
+            batch_size=training.micro_batch_size or training.batch_size,
+            max_length=training.max_length,
+            precision=training.precision,
+            seed=int(w.seed),
+        )
+
+    def sum_gradients_code(self, w: Wildcards) -> str:
+        """The script and the task."""
+        return code("sum_gradients", module("tasks", self._dataset(w).task))
+
+    def read_states(self, w: Wildcards) -> str:
+        """The prompts, and up to which length; the precision is that of generation, since nothing is trained."""
+        options = {"max_length": self.config.training.max_length, "precision": self.config.generation.precision}
+        return spec(model=self._model(w), task=plain(self._dataset(w).task), **options)
+
+    def read_states_code(self, w: Wildcards) -> str:
+        """The script and the task."""
+        return code("read_states", module("tasks", self._dataset(w).task))
+
     def select_neurons(self, w: Wildcards) -> str:
-        """The mask's settings."""
-        return spec(**plain(self.config.masks[w.mask]))
+        """The mask's settings; of a union that is topped up those of its parts. Of a file its content counts, not its path."""
+        settings = {key: value for key, value in plain(self.config.masks[w.mask]).items() if key != "path"}
+        parts = {"of": [plain(self.config.masks[part.mask]) for part in self._parts(w)]} if self._parts(w) else {}
+        return spec(**settings | parts)
 
     def select_neurons_code(self, w: Wildcards) -> str:
-        """The script and the selector."""
-        return code("select_neurons", module("selectors", self.config.masks[w.mask]))
+        """The script and the selector, or the parts' selectors."""
+        names = [w.mask, *(part.mask for part in self._parts(w))]
+        return code("select_neurons", *dict.fromkeys(module("selectors", self.config.masks[name]) for name in names))
 
     def tune_model(self, w: Wildcards) -> str:
         """The settings of one trial, the training that all methods share, the prompts."""
@@ -205,6 +284,11 @@ class Plan:
     def compare_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
         return code("compare_outputs", module("metrics", self.config.metrics[w.metric]))
+
+    def _parts(self, w: Wildcards) -> list[Use]:
+        """The masks whose scores a union looks at itself, because it is topped up."""
+        refill = getattr(self.config.masks[w.mask], "refill", False)
+        return mask_uses.parts(self.config, Use(w.mask, w.dataset)) if refill else []
 
     def _dataset(self, w: Wildcards) -> Dataset:
         return self.config.datasets[w.dataset]
