@@ -73,14 +73,14 @@ def model_inputs(w):
 
 def mask_inputs(w):
     """What a mask's selector reads: scores, hidden states, weights, other masks, or nothing."""
-    files = PLAN.mask_inputs(w)
+    files = mask_uses.inputs(CONFIG, mask_uses.Use(w.mask, w.dataset), w.model, w.seed)
     return files | {key: [ancient(path) for path in files[key]] for key in ("weights",) if key in files}
 
 
 def tune_inputs(w):
     """The base model, and the mask where the method trains one."""
     trained = mask_uses.of_method(CONFIG, w.method, w.dataset)
-    return model_inputs(w) | ({"mask": f"{PLAN.mask(trained, w.model, w.seed)}.safetensors"} if trained else {})
+    return model_inputs(w) | ({"mask": f"{mask_uses.path(CONFIG, trained, w.model, w.seed)}.safetensors"} if trained else {})
 
 
 def trial_files(w, file):
@@ -117,10 +117,10 @@ def run_files(*kinds):
     return list(found)
 
 
-def mask_files(w, suffix="safetensors", **which):
+def mask_files(w, reading=None, suffix="safetensors"):
     """Files of the masks that a figure of one model and training set shows, of the first seed."""
-    shown = PLAN.masks_of(w.model, w.dataset, **which).values()
-    return [f"{PLAN.mask(mask, w.model, CONFIG.seeds[0])}.{suffix}" for mask in shown]
+    shown = mask_uses.shown(CONFIG, w.model, w.dataset, reading).values()
+    return [f"{mask_uses.path(CONFIG, mask, w.model, CONFIG.seeds[0])}.{suffix}" for mask in shown]
 
 
 # All that is asked for. Outputs and scores by name, since one that was deleted is not missed if only the table is asked for.

@@ -108,7 +108,7 @@ rule plot_losses:
 rule plot_neurons:
     """Which share of each projection in each layer the masks select."""
     input:
-        masks=mask_files,
+        masks=lambda w: mask_files(w),
     output:
         png=report(
             "results/{name}/figures/neurons_{model}_{dataset}.png",
@@ -126,7 +126,7 @@ rule plot_neurons:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(PLAN.masks_of(w.model, w.dataset))),
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset))),
         code=code("plot_neurons"),
     shell:
         r"""
@@ -142,7 +142,7 @@ rule plot_similarity:
     """How far neurons turned in the probe, and where the masks cut."""
     input:
         distances=lambda w: f"{R}/similarity/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}.safetensors",
-        masks=lambda w: mask_files(w, reads="distances"),
+        masks=lambda w: mask_files(w, "distances"),
     output:
         png=report(
             "results/{name}/figures/similarity_{model}_{dataset}.png",
@@ -160,7 +160,7 @@ rule plot_similarity:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(PLAN.masks_of(w.model, w.dataset, reads="distances"))),
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))),
         code=code("plot_similarity"),
     shell:
         r"""
@@ -176,7 +176,7 @@ rule plot_similarity:
 rule plot_classifiers:
     """How well each layer's hidden states tell the classes apart, where neurons were picked by that."""
     input:
-        records=lambda w: mask_files(w, "json", reads="states"),
+        records=lambda w: mask_files(w, "states", "json"),
     output:
         png=report(
             "results/{name}/figures/classifiers_{model}_{dataset}.png",
@@ -194,7 +194,7 @@ rule plot_classifiers:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(PLAN.masks_of(w.model, w.dataset, reads="states"))),
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))),
         code=code("plot_classifiers"),
     shell:
         r"""

@@ -1,4 +1,4 @@
-"""Which masks a configuration asks for, on which dataset each is found, and what contradicts itself in them."""
+"""Which masks a configuration asks for, on which dataset each is found and from which files; and contradictions in them."""
 
 from __future__ import annotations
 
@@ -54,16 +54,71 @@ def reads(config: Config, mask: str) -> frozenset[str]:
     return found
 
 
+def refilled_from(config: Config, use: Use) -> list[Use]:
+    """The parts of a union that is topped up: it looks at their scores itself. None for any other mask."""
+    return parts(config, use) if getattr(config.masks[use.mask], "refill", False) else []
+
+
+def shown(config: Config, model: str, train: str, reading: str | None = None) -> dict[str, Use]:
+    """The masks that methods train on one dataset, by the names that figures show.
+
+    reading: only those whose selector reads this, and of "distances" only those of the probe's end on this very dataset.
+    """
+    found: dict[str, Use] = {}
+    for experiment in config.experiments:
+        for method in experiment.methods if (experiment.model, experiment.train) == (model, train) else ():
+            use = of_method(config, method, train)
+            if use is None or (reading and reading not in reads(config, use.mask)):
+                continue
+            if reading == "distances" and (use.dataset != train or step(config, use.mask)):
+                continue
+            found[use.mask if use.dataset == train else f"{use.mask} ({use.dataset})"] = use
+    return found
+
+
+def path(config: Config, use: Use, model: str, seed: int | str) -> str:
+    """Where a mask lies, without suffix."""
+    return f"results/{config.name}/mask/{model}/{use.dataset}/seed{seed}/{use.mask}"
+
+
+def step(config: Config, mask: str) -> str:
+    """What the paths of a mask's probe have behind the seed: nothing, or "-step8" where it looks at an early step."""
+    early = getattr(config.masks[mask], "step", None)
+    return f"-step{early}" if early and early != config.probe.steps else ""
+
+
+def inputs(config: Config, use: Use, model: str, seed: int | str) -> dict[str, list[str]]:
+    """The files that a mask's selector reads, by what they hold; of a union that is topped up those of its parts, in order."""
+    found: dict[str, list[str]] = {}
+    for part in refilled_from(config, use) or [use]:
+        run = f"{model}/{part.dataset}/seed{seed}"
+        files = {
+            "distances": f"similarity/{run}{step(config, part.mask)}.safetensors",
+            "norms": f"similarity/{run}{step(config, part.mask)}.norms.safetensors",
+            "gradients": f"gradient/{run}/{part.mask}.safetensors",
+            "states": f"states/{model}/{part.dataset}.safetensors",
+            "weights": f"model/{model}",
+        }
+        for what in sorted(reads(config, part.mask)):
+            if what == "masks":
+                given = getattr(config.masks[part.mask], "path", None)
+                made = [f"{path(config, one, model, seed)}.safetensors" for one in parts(config, part)]
+                found.setdefault(what, []).extend([given] if given else made)
+            else:
+                found.setdefault(what, []).append(f"results/{config.name}/{files[what]}")
+    return found
+
+
 def mistakes(config: Config) -> Iterator[str]:
     """What no single key shows: names that lead nowhere, circles, steps, files and splits that aren't there."""
     unknown = [*_unknown_names(config)]
     yield from unknown
     for name, mask in config.masks.items():
-        step, path = getattr(mask, "step", None), getattr(mask, "path", None)
-        if step and step > config.probe.steps:
-            yield f"masks.{name}.step: the probe takes {config.probe.steps} steps (probe.steps), got {step}"
-        if path and not Path(path).is_file():
-            yield f"masks.{name}.path: no such file: {path}"
+        early, file = getattr(mask, "step", None), getattr(mask, "path", None)
+        if early and early > config.probe.steps:
+            yield f"masks.{name}.step: the probe takes {config.probe.steps} steps (probe.steps), got {early}"
+        if file and not Path(file).is_file():
+            yield f"masks.{name}.path: no such file: {file}"
     axes = {name: mask.axis for name, mask in config.masks.items() if hasattr(mask, "axis")}
     if len(set(axes.values())) > 1:
         yield f"masks: all masks of an experiment share one `axis`, since neurons are compared once for all; got {axes}"

@@ -77,27 +77,11 @@ class Plan:
         found = ["scores", "losses"]
         for model, train in dict.fromkeys((e.model, e.train) for e in self.config.experiments):
             shown = {
-                "neurons": self.masks_of(model, train),
-                "similarity": self.masks_of(model, train, reads="distances"),
-                "classifiers": self.masks_of(model, train, reads="states"),
+                "neurons": mask_uses.shown(self.config, model, train),
+                "similarity": mask_uses.shown(self.config, model, train, reading="distances"),
+                "classifiers": mask_uses.shown(self.config, model, train, reading="states"),
             }
             found += [f"{figure}_{model}_{train}" for figure, masks in shown.items() if masks]
-        return found
-
-    def masks_of(self, model: str, train: str, reads: str | None = None) -> dict[str, Use]:
-        """The masks that methods train on one dataset, by the names that figures show.
-
-        reads: only those whose selector looks at these, and of distances only those of the probe's end on this very dataset.
-        """
-        found: dict[str, Use] = {}
-        for experiment in self.config.experiments:
-            for method in experiment.methods if (experiment.model, experiment.train) == (model, train) else ():
-                use = mask_uses.of_method(self.config, method, train)
-                if use is None or (reads and reads not in mask_uses.reads(self.config, use.mask)):
-                    continue
-                if reads == "distances" and (use.dataset != train or self.step(use.mask)):
-                    continue
-                found[use.mask if use.dataset == train else f"{use.mask} ({use.dataset})"] = use
         return found
 
     def masks(self) -> list[str]:
@@ -106,38 +90,8 @@ class Plan:
         for run in self.runs():
             use = mask_uses.of_method(self.config, run.method, run.dataset)
             if use:
-                used[self.mask(use, run.model, run.seed)] = None
+                used[mask_uses.path(self.config, use, run.model, run.seed)] = None
         return list(used)
-
-    def mask(self, use: Use, model: str, seed: int | str) -> str:
-        """Where a mask lies, without suffix."""
-        return f"results/{self.config.name}/mask/{model}/{use.dataset}/seed{seed}/{use.mask}"
-
-    def step(self, mask: str) -> str:
-        """What the paths of a mask's probe have behind the seed: nothing, or "-step8" where it looks at an early step."""
-        step = getattr(self.config.masks[mask], "step", None)
-        return f"-step{step}" if step and step != self.config.probe.steps else ""
-
-    def mask_inputs(self, w: Wildcards) -> dict[str, list[str]]:
-        """The files that a mask's selector reads, by what they hold; of a union that is topped up those of its parts."""
-        use, found = Use(w.mask, w.dataset), dict[str, list[str]]()
-        for part in self._parts(w) or [use]:
-            where, run = f"{w.model}/{part.dataset}", f"{w.model}/{part.dataset}/seed{w.seed}"
-            path = getattr(self.config.masks[part.mask], "path", None)
-            files = {
-                "distances": [f"similarity/{run}{self.step(part.mask)}.safetensors"],
-                "norms": [f"similarity/{run}{self.step(part.mask)}.norms.safetensors"],
-                "gradients": [f"gradient/{run}/{part.mask}.safetensors"],
-                "states": [f"states/{where}.safetensors"],
-                "weights": [f"model/{w.model}"],
-            }
-            files = {what: [f"results/{self.config.name}/{path}" for path in paths] for what, paths in files.items()}
-            files["masks"] = (
-                [path] if path else [f"{self.mask(p, w.model, w.seed)}.safetensors" for p in mask_uses.parts(self.config, part)]
-            )
-            for what in sorted(mask_uses.reads(self.config, part.mask)):
-                found.setdefault(what, []).extend(files[what])
-        return found
 
     def trials(self, method: str) -> dict[str, dict[str, Any]]:
         """The settings of a method for each learning rate of its grid, by a name that says which.
@@ -238,12 +192,12 @@ class Plan:
     def select_neurons(self, w: Wildcards) -> str:
         """The mask's settings; of a union that is topped up those of its parts. Of a file its content counts, not its path."""
         settings = {key: value for key, value in plain(self.config.masks[w.mask]).items() if key != "path"}
-        parts = {"of": [plain(self.config.masks[part.mask]) for part in self._parts(w)]} if self._parts(w) else {}
-        return spec(**settings | parts)
+        parts = mask_uses.refilled_from(self.config, Use(w.mask, w.dataset))
+        return spec(**settings | ({"of": [plain(self.config.masks[part.mask]) for part in parts]} if parts else {}))
 
     def select_neurons_code(self, w: Wildcards) -> str:
         """The script and the selector, or the parts' selectors."""
-        names = [w.mask, *(part.mask for part in self._parts(w))]
+        names = [w.mask, *(part.mask for part in mask_uses.refilled_from(self.config, Use(w.mask, w.dataset)))]
         return code("select_neurons", *dict.fromkeys(module("selectors", self.config.masks[name]) for name in names))
 
     def tune_model(self, w: Wildcards) -> str:
@@ -284,11 +238,6 @@ class Plan:
     def compare_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
         return code("compare_outputs", module("metrics", self.config.metrics[w.metric]))
-
-    def _parts(self, w: Wildcards) -> list[Use]:
-        """The masks whose scores a union looks at itself, because it is topped up."""
-        refill = getattr(self.config.masks[w.mask], "refill", False)
-        return mask_uses.parts(self.config, Use(w.mask, w.dataset)) if refill else []
 
     def _dataset(self, w: Wildcards) -> Dataset:
         return self.config.datasets[w.dataset]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import yaml
 
-from neft import config
+from neft import config, mask_uses
 from neft.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,11 +76,15 @@ WHERE = {"model": "smollm2-135m-instruct", "dataset": "ui-en-fr", "seed": "1"}
 RUN = "smollm2-135m-instruct/ui-en-fr/seed1"
 
 
+def inputs_of(found, mask):
+    return mask_uses.inputs(found.config, mask_uses.Use(mask, WHERE["dataset"]), WHERE["model"], WHERE["seed"])
+
+
 def test_an_early_mask_reads_the_probe_that_ends_early_and_the_last_step_is_the_default():
     last = SHIPPED["probe"]["steps"]
     found = with_masks({f"at-{step}": {"kind": "magnitude", "neurons": 9, "step": step} for step in (2, last)})
     for step, suffix in ((2, "-step2"), (last, "")):
-        inputs = found.mask_inputs(SimpleNamespace(mask=f"at-{step}", **WHERE))
+        inputs = inputs_of(found, f"at-{step}")
         assert inputs == {"norms": [f"results/quickstart/similarity/{RUN}{suffix}.norms.safetensors"]}
     spec = json.loads(found.train_probe(SimpleNamespace(step="-step2", **WHERE)))
     assert spec.pop("stop") == 2
@@ -91,13 +95,11 @@ def test_a_refilled_union_reads_its_parts_scores_in_their_order_and_a_plain_one_
     parts = ["low-similarity", {"mask": "high-similarity", "dataset": "other"}, "random"]
     found = with_masks({kind: {"kind": "union", "of": parts, "refill": kind == "full"} for kind in ("full", "plain")})
     other = RUN.replace("ui-en-fr", "other")
-    assert found.mask_inputs(SimpleNamespace(mask="full", **WHERE)) == {
+    assert inputs_of(found, "full") == {
         "distances": [f"results/quickstart/similarity/{run}.safetensors" for run in (RUN, other)]
     }
     masks = [f"{RUN}/low-similarity", f"{other}/high-similarity", f"{RUN}/random"]
-    assert found.mask_inputs(SimpleNamespace(mask="plain", **WHERE)) == {
-        "masks": [f"results/quickstart/mask/{mask}.safetensors" for mask in masks]
-    }
+    assert inputs_of(found, "plain") == {"masks": [f"results/quickstart/mask/{mask}.safetensors" for mask in masks]}
     spec = json.loads(found.select_neurons(SimpleNamespace(mask="full", **WHERE)))
     assert [part["kind"] for part in spec["of"]] == ["similarity", "reversed", "random"]
 
@@ -105,9 +107,9 @@ def test_a_refilled_union_reads_its_parts_scores_in_their_order_and_a_plain_one_
 def test_a_mask_from_another_dataset_is_that_datasets_and_figures_say_so():
     found = with_masks({}, neft_trans={"mask": "low-similarity", "mask_from": "other"})
     assert f"results/quickstart/mask/{RUN.replace('ui-en-fr', 'other')}/low-similarity" in found.masks()
-    names = list(found.masks_of("smollm2-135m-instruct", "ui-en-fr"))
+    names = list(mask_uses.shown(found.config, "smollm2-135m-instruct", "ui-en-fr"))
     assert names == ["low-similarity", "random", "high-similarity", "low-similarity (other)"]
-    cuts = list(found.masks_of("smollm2-135m-instruct", "ui-en-fr", reads="distances"))
+    cuts = list(mask_uses.shown(found.config, "smollm2-135m-instruct", "ui-en-fr", reading="distances"))
     assert cuts == ["low-similarity", "high-similarity"]
     assert found.trials("neft_trans").keys() == {"lr0.001"} and "mask_from" not in found.trials("neft_trans")["lr0.001"]
 

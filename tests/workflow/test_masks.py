@@ -1,4 +1,4 @@
-"""Masks of every kind in a real run: found on another dataset, at an early step, from a file, united; and what reruns with them."""
+"""Masks of every kind in a real run: of another dataset, an early step, a file, united; and what reruns with them."""
 
 from __future__ import annotations
 
