@@ -25,9 +25,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft import identity, similarity
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    axis = args.spec.get("axis", "natural")
-    moved = similarity.movements(args.base, args.tuned, args.spec["modules"], axis, device)
-    about = {"base_hash": identity.base_hash(args.base), "axis": axis}
+    axis, trust = args.spec.get("axis", "natural"), args.spec.get("trust_remote_code", False)
+    moved = similarity.movements(args.base, args.tuned, args.spec["modules"], axis, device, trust)
+    about = {"base_hash": identity.base_hash(args.base, trust), "axis": axis}
     similarity.save_scores(args.distances, {key: one.distance for key, one in moved.items()}, about)
     similarity.save_scores(args.norms, {key: one.norm for key, one in moved.items()}, about)
 

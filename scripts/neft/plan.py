@@ -159,7 +159,8 @@ class Plan:
         compared = {"distances", "norms"}
         masks = [mask for name, mask in self.config.masks.items() if compared & mask_uses.reads(self.config, name)]
         axes = {mask.axis for mask in masks}
-        return spec(modules=sorted({name for mask in masks for name in mask.modules}), axis=min(axes, default="natural"))
+        modules = sorted({name for mask in masks for name in mask.modules})
+        return spec(modules=modules, axis=min(axes, default="natural"), **self._model(w))
 
     def sum_gradients(self, w: Wildcards) -> str:
         """Which neurons and how many batches; of the training what a batch and its loss depend on."""

@@ -38,7 +38,12 @@ def distances(
 
 
 def movements(
-    base_dir: str | Path, tuned_dir: str | Path, modules: Sequence[str], axis: str = "natural", device: str = "cpu"
+    base_dir: str | Path,
+    tuned_dir: str | Path,
+    modules: Sequence[str],
+    axis: str = "natural",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
 ) -> dict[str, Movement]:
     """How far every neuron turned and moved from one model directory to another, per key of `neurons.find`.
 
@@ -47,7 +52,7 @@ def movements(
     vectors have distance 0, one has 1. Reads every matrix once, in blocks of some rows, as many at a time as torch has threads.
     Raises NeftError if shapes differ or a number isn't finite.
     """
-    base, tuned = Checkpoint(base_dir), Checkpoint(tuned_dir)
+    base, tuned = Checkpoint(base_dir, trust_remote_code), Checkpoint(tuned_dir, trust_remote_code)
     keys_of_base, keys_of_tuned = base.keys_of(), tuned.keys_of()
 
     def of_site(site: Site) -> Movement:

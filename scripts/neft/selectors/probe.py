@@ -61,15 +61,16 @@ def _classify(states: States, alpha: float) -> Iterator[tuple[Tensor, float]]:
     wanted, expected = (states.classes[split].numpy() for split in ("train", "dev"))
     for train, dev in zip(states.means["train"], states.means["dev"], strict=True):
         classifier = RidgeClassifier(alpha=alpha).fit(train.numpy(), wanted)
-        vectors = torch.as_tensor(classifier.coef_, dtype=torch.float32)
+        vectors = torch.as_tensor(classifier.coef_, dtype=torch.float32).reshape(-1, train.shape[1])
         # Of two classes one vector says all: the other class lies the opposite way.
         yield (torch.cat([-vectors, vectors]) if len(vectors) == 1 else vectors), float(classifier.score(dev.numpy(), expected))
 
 
 def _vectors(weights: Checkpoint, sites: Mapping[str, Site]) -> Iterator[tuple[str, Tensor]]:
     """Per site its neurons as rows, float32 [neurons, hidden]; one matrix in memory at a time."""
-    keys = weights.keys_of()
     for key, site in sites.items():
-        stored = weights.tensors[keys[f"{site.module}.weight"][0]]
+        name = f"{site.module}.weight"
+        # Some files, GPT-2's for one, were saved from the model without its head, and their names lack its prefix.
+        stored = weights.tensors[name if name in weights.tensors else name.partition(".")[2]]
         part = stored.read().narrow(site.dim, site.start, site.count).float()
         yield key, part.t() if site.dim else part
