@@ -16,7 +16,7 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 
 from snakemake.settings.types import DeploymentMethod
 
-from neft import config as configuration, plugins
+from neft import config as configuration, mask_uses, plugins
 from neft.errors import NeftError
 from neft.plan import Plan, code, plain, spec
 from neft.runs import UNTUNED, paths
@@ -52,6 +52,7 @@ wildcard_constraints:
     test=one_of(CONFIG.datasets),
     method=one_of(CONFIG.methods),
     mask=one_of(CONFIG.masks),
+    step="|-step[0-9]+",
     metric=one_of(CONFIG.metrics),
     split="train|dev|test",
     seed="[0-9]+",
@@ -84,19 +85,15 @@ def model_inputs(w):
 
 
 def mask_inputs(w):
-    """What a mask's selector reads: distances, other masks, or nothing."""
-    mask, stem = CONFIG.masks[w.mask], f"{w.model}/{w.dataset}/seed{w.seed}"
-    files = {
-        "distances": f"{R}/similarity/{stem}.safetensors",
-        "masks": [f"{R}/mask/{stem}/{part}.safetensors" for part in getattr(mask, "of", ())],
-    }
-    return {key: files[key] for key in sorted(plugins.load("selectors", mask.kind).READS)}
+    """What a mask's selector reads: scores, hidden states, weights, other masks, or nothing."""
+    files = mask_uses.inputs(CONFIG, mask_uses.Use(w.mask, w.dataset), w.model, w.seed)
+    return files | {key: [ancient(path) for path in files[key]] for key in ("weights",) if key in files}
 
 
 def tune_inputs(w):
     """The base model, and the mask where the method trains one."""
-    mask = getattr(CONFIG.methods[w.method], "mask", None)
-    return model_inputs(w) | ({"mask": f"{R}/mask/{w.model}/{w.dataset}/seed{w.seed}/{mask}.safetensors"} if mask else {})
+    trained = mask_uses.of_method(CONFIG, w.method, w.dataset)
+    return model_inputs(w) | ({"mask": f"{mask_uses.path(CONFIG, trained, w.model, w.seed)}.safetensors"} if trained else {})
 
 
 def trial_files(w, file):
@@ -160,9 +157,10 @@ def run_files(*kinds):
     return list(found)
 
 
-def mask_files(w, masks):
-    """These masks of one model and dataset, of the first seed."""
-    return [f"{R}/mask/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}/{mask}.safetensors" for mask in masks]
+def mask_files(w, reading=None, suffix="safetensors"):
+    """Files of the masks that a figure of one model and training set shows, of the first seed."""
+    shown = mask_uses.shown(CONFIG, w.model, w.dataset, reading).values()
+    return [f"{mask_uses.path(CONFIG, mask, w.model, CONFIG.seeds[0])}.{suffix}" for mask in shown]
 
 
 # All that is asked for. Outputs and scores by name, since one that was deleted is not missed if only the table is asked for.

@@ -108,7 +108,7 @@ rule plot_losses:
 rule plot_neurons:
     """Which share of each projection in each layer the masks select."""
     input:
-        masks=lambda w: mask_files(w, CONFIG.masks),
+        masks=lambda w: mask_files(w),
     output:
         png=report(
             "results/{name}/figures/neurons_{model}_{dataset}.png",
@@ -126,7 +126,7 @@ rule plot_neurons:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(CONFIG.masks)),
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset))),
         code=code("plot_neurons"),
     shell:
         r"""
@@ -142,7 +142,7 @@ rule plot_similarity:
     """How far neurons turned in the probe, and where the masks cut."""
     input:
         distances=lambda w: f"{R}/similarity/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}.safetensors",
-        masks=lambda w: mask_files(w, PLAN.cuts()),
+        masks=lambda w: mask_files(w, "distances"),
     output:
         png=report(
             "results/{name}/figures/similarity_{model}_{dataset}.png",
@@ -160,7 +160,7 @@ rule plot_similarity:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=PLAN.cuts()),
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))),
         code=code("plot_similarity"),
     shell:
         r"""
@@ -168,6 +168,39 @@ rule plot_similarity:
             --spec {params.spec:q} \
             --distances {input.distances:q} \
             --masks {input.masks:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_classifiers:
+    """How well each layer's hidden states tell the classes apart, where neurons were picked by that."""
+    input:
+        records=lambda w: mask_files(w, "states", "json"),
+    output:
+        png=report(
+            "results/{name}/figures/classifiers_{model}_{dataset}.png",
+            caption="../report/classifiers.rst",
+            category="Neurons",
+            labels={"what": "Classifiers", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/classifiers_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/classifiers_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/classifiers_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))),
+        code=code("plot_classifiers"),
+    shell:
+        r"""
+        python scripts/plot_classifiers.py \
+            --spec {params.spec:q} \
+            --records {input.records:q} \
             --png {output.png:q} \
             --pdf {output.pdf:q} |& tee {log:q}
         """
@@ -235,7 +268,7 @@ rule record_provenance:
         run_files("delta_record", "metrics", "outputs", "scores"),
         sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
         sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
-        [f"{R}/mask/{mask}.safetensors" for mask in PLAN.masks()],
+        [f"{mask}.safetensors" for mask in PLAN.masks()],
     output:
         provenance="results/{name}/provenance.json",
     log:

@@ -1,12 +1,13 @@
 """
-Find the neurons to train: tune everything for a few steps, see which neurons moved, keep the budget's share.
+Find the neurons to train: tune everything for a few steps, see which neurons moved, keep the budget's share; or look at the first
+gradients, or at what the hidden states tell apart.
 NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.jsonl
-MAKES  results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors
+MAKES  results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.{safetensors,json}
 """
 
 
 rule train_probe:
-    """Full fine-tuning for a few steps, kept in float32."""
+    """Full fine-tuning for a few steps, kept in float32; for masks of an early step up to that one."""
     input:
         unpack(model_inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
@@ -14,14 +15,14 @@ rule train_probe:
     output:
         # Only its distances from the base model are needed, so it goes as soon as these exist.
         folder=(directory if CONFIG.probe.keep else lambda path: temp(directory(path)))(
-            "results/{name}/probe/{model}/{dataset}/seed{seed}/model"
+            "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/model"
         ),
-        metrics="results/{name}/probe/{model}/{dataset}/seed{seed}/metrics.json",
-        history="results/{name}/probe/{model}/{dataset}/seed{seed}/history.jsonl",
+        metrics="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/metrics.json",
+        history="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/history.jsonl",
     log:
-        "results/{name}/probe/{model}/{dataset}/seed{seed}/probe.log",
+        "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/probe.log",
     benchmark:
-        "results/{name}/probe/{model}/{dataset}/seed{seed}/benchmark.tsv"
+        "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/benchmark.tsv"
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -49,16 +50,17 @@ rule train_probe:
 
 
 rule compare_neurons:
-    """How far every neuron's direction moved from the base model to the probe."""
+    """How far every neuron turned and moved from the base model to the probe."""
     input:
         unpack(model_inputs),
-        probe="results/{name}/probe/{model}/{dataset}/seed{seed}/model",
+        probe="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/model",
     output:
-        distances="results/{name}/similarity/{model}/{dataset}/seed{seed}.safetensors",
+        distances="results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.safetensors",
+        norms="results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.norms.safetensors",
     log:
-        "results/{name}/similarity/{model}/{dataset}/seed{seed}.log",
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.log",
     benchmark:
-        "results/{name}/similarity/{model}/{dataset}/seed{seed}.benchmark.tsv"
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.benchmark.tsv"
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -74,7 +76,76 @@ rule compare_neurons:
             --spec {params.spec:q} \
             --base {input.model:q} \
             --tuned {input.probe:q} \
-            --distances {output.distances:q} |& tee {log:q}
+            --distances {output.distances:q} \
+            --norms {output.norms:q} |& tee {log:q}
+        """
+
+
+rule sum_gradients:
+    """How large every neuron's gradient is over the first batches."""
+    input:
+        unpack(model_inputs),
+        train="results/{name}/data/{dataset}/train.jsonl",
+    output:
+        gradients="results/{name}/gradient/{model}/{dataset}/seed{seed}/{mask}.safetensors",
+    log:
+        "results/{name}/gradient/{model}/{dataset}/seed{seed}/{mask}.log",
+    benchmark:
+        "results/{name}/gradient/{model}/{dataset}/seed{seed}/{mask}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=6000,
+        runtime=60,
+    params:
+        spec=PLAN.sum_gradients,
+        code=PLAN.sum_gradients_code,
+    shell:
+        r"""
+        python scripts/sum_gradients.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --model-record {input.model_record:q} \
+            --train {input.train:q} \
+            --threads {threads} \
+            --gradients {output.gradients:q} |& tee {log:q}
+        """
+
+
+rule read_states:
+    """What the base model makes of prompts with a known class: each layer's mean hidden states."""
+    input:
+        unpack(model_inputs),
+        train="results/{name}/data/{dataset}/train.jsonl",
+        dev="results/{name}/data/{dataset}/dev.jsonl",
+    output:
+        states="results/{name}/states/{model}/{dataset}.safetensors",
+    log:
+        "results/{name}/states/{model}/{dataset}.log",
+    benchmark:
+        "results/{name}/states/{model}/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=PLAN.read_states,
+        code=PLAN.read_states_code,
+    shell:
+        r"""
+        python scripts/read_states.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --model-record {input.model_record:q} \
+            --train {input.train:q} \
+            --dev {input.dev:q} \
+            --threads {threads} \
+            --states {output.states:q} |& tee {log:q}
         """
 
 
@@ -85,6 +156,7 @@ rule select_neurons:
         model_record="results/{name}/model/{model}.json",
     output:
         mask="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors",
+        record="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.json",
     log:
         "results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.log",
     benchmark:
@@ -97,7 +169,7 @@ rule select_neurons:
     params:
         spec=PLAN.select_neurons,
         code=PLAN.select_neurons_code,
-        reads=lambda w, input: options(input, "distances", "masks"),
+        reads=lambda w, input: options(input, "distances", "norms", "gradients", "states", "weights", "masks"),
     shell:
         r"""
         python scripts/select_neurons.py \
@@ -105,5 +177,6 @@ rule select_neurons:
             --seed {wildcards.seed} \
             --model-record {input.model_record:q} \
             --mask {output.mask:q} \
+            --record {output.record:q} \
             {params.reads:q} |& tee {log:q}
         """

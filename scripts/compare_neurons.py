@@ -1,7 +1,8 @@
-"""How far did each neuron turn in the probe?
+"""How far did each neuron turn and move in the probe?
 
 Reads   BASE/, TUNED/              Hugging Face directories of the base model and the briefly fine-tuned one
 Writes  DISTANCES (safetensors)    per module float32 [neurons]: ‖û−v̂‖²/2, 0 unmoved … 2 reversed
+        NORMS (safetensors)        per module float32 [neurons]: ‖v−u‖
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--base", required=True, help="directory of the base model")
     arguments.add_argument("--tuned", required=True, help="directory of the fine-tuned model")
     arguments.add_argument("--distances", required=True, help="file to write")
+    arguments.add_argument("--norms", required=True, help="file to write")
     args = arguments.parse_args(argv)
 
     import torch
@@ -23,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft import identity, similarity
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    axis = args.spec.get("axis", "natural")
-    scores = similarity.distances(args.base, args.tuned, args.spec["modules"], axis, device)
-    similarity.save_scores(args.distances, scores, {"base_hash": identity.base_hash(args.base), "axis": axis})
+    axis, trust = args.spec.get("axis", "natural"), args.spec.get("trust_remote_code", False)
+    moved = similarity.movements(args.base, args.tuned, args.spec["modules"], axis, device, trust)
+    about = {"base_hash": identity.base_hash(args.base, trust), "axis": axis}
+    similarity.save_scores(args.distances, {key: one.distance for key, one in moved.items()}, about)
+    similarity.save_scores(args.norms, {key: one.norm for key, one in moved.items()}, about)
 
 
 if __name__ == "__main__":

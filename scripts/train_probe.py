@@ -8,8 +8,9 @@ Writes  FOLDER/         the tuned model, a Hugging Face directory in float32
         history.jsonl   losses by step
         CHECKPOINTS/    while it runs; started again after a kill it goes on from there
 
-The spec: {model: {trust_remote_code}, task, probe: {learning_rate, steps}, training, seed}. The result is the state after the
-last step: the training that counts is `steps` long, not up to where the dev loss was lowest.
+The spec: {model: {trust_remote_code}, task, probe: {learning_rate, steps}, training, seed, stop}. The result is the state after
+the last step: the training that counts is `steps` long, not up to where the dev loss was lowest. With `stop` it is the state
+that the very same run has after so many of its steps.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     method = {"kind": "full", "learning_rate": probe.learning_rate}
     training = Training.model_validate(args.spec["training"])
     args.spec.setdefault("name", "probe")
-    tuned = tune(args, method, training, steps=probe.steps, keep_best=False)
+    tuned = tune(args, method, training, steps=probe.steps, stop=args.spec.get("stop"), keep_best=False)
 
     unfinished = args.folder.with_name(f".{args.folder.name}")
     for leftover in (unfinished, args.folder):

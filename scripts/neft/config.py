@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError
 
-from neft import plugins
+from neft import mask_uses, plugins
 from neft.data import Filter
 from neft.errors import NeftError
 from neft.runs import UNTUNED
@@ -247,14 +247,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"seeds: every seed once, got {list(config.seeds)}"
     if UNTUNED in config.datasets:
         yield f"datasets.{UNTUNED}: this name stands for no dataset in results/; choose another"
-    for name, method in config.methods.items():
-        mask = getattr(method, "mask", None)
-        if mask is not None and mask not in config.masks:
-            yield f"methods.{name}.mask: {plugins.unknown('mask', mask, list(config.masks))}"
-    axes = {name: mask.axis for name, mask in config.masks.items() if hasattr(mask, "axis")}
-    if len(set(axes.values())) > 1:
-        yield f"masks: all masks of an experiment share one `axis`, since neurons are compared once for all; got {axes}"
-    yield from _mask_references(config)
+    yield from mask_uses.mistakes(config)
     yield from _sources(config)
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)
@@ -291,29 +284,6 @@ def _cut_too_late(config: Config, experiment: Experiment) -> Iterator[str]:
             f"datasets.{experiment.train}.task.max_{long}_tokens: must be below training.max_length "
             f"({config.training.max_length}), which counts prompt and answer too; got {getattr(task, f'max_{long}_tokens')}"
         )
-
-
-def _mask_references(config: Config) -> Iterator[str]:
-    """Masks made of other masks: each name must exist and no chain may come back to its start."""
-
-    def parts(name: str) -> tuple[str, ...]:
-        return getattr(config.masks.get(name), "of", ())
-
-    for name in config.masks:
-        yield from (
-            f"masks.{name}.of: {plugins.unknown('mask', part, list(config.masks))}"
-            for part in parts(name)
-            if part not in config.masks
-        )
-        reached, todo = set(), list(parts(name))
-        while todo:
-            part = todo.pop()
-            if part not in reached:
-                reached.add(part)
-                todo += parts(part)
-        if name in reached:
-            chain = ", ".join(parts(name))
-            yield f"masks.{name}.of: this mask is made of itself ({chain}); name masks that don't lead back to it"
 
 
 def _sources(config: Config) -> Iterator[str]:

@@ -10,10 +10,10 @@ Metadata  kind, base_hash (of the model it belongs to), and a hash of the conten
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,8 +58,11 @@ class Delta:
 
     @classmethod
     def load(cls, path: str | Path) -> Delta:
-        """Read one. Raises NeftError, naming the file, if it is truncated, changed or no delta."""
+        """Read one. Raises NeftError, naming the file, if it is truncated, changed, no delta, or holds what no delta can."""
         tensors, metadata = sealed.load(path, "delta")
+        wrong = _wrong_form(tensors, metadata)
+        if wrong:
+            raise NeftError(f"{path}: not a usable delta: {wrong}")
         return cls(metadata.pop("kind"), tensors, metadata)
 
 
@@ -124,6 +127,7 @@ def apply(model: nn.Module, delta: Delta, base_hash: str | None = None) -> Delta
         raise NeftError("apply: this model has a mask attached, whose next step would undo the change; detach it first")
     check_base(delta, base_hash or identity.base_hash(model), type(model).__name__)
     former = {name: _parameter(model, name) for name in changes(delta)}
+    check_shapes(delta, {name: tensor.shape for name, tensor in former.items()}, type(model).__name__)
     if delta.kind == "neurons":
         undo = Delta("neurons", _gather(delta, former), delta.metadata)
     else:
@@ -145,6 +149,71 @@ def check_base(delta: Delta, base_hash: str, name: str) -> None:
         raise NeftError(
             f"this delta belongs to another base model: it was trained on {delta.base_hash[:12]}…, {name} is {base_hash[:12]}…"
         )
+
+
+def check_shapes(delta: Delta, shapes: Mapping[str, Sequence[int]], name: str) -> None:
+    """Raise NeftError unless what the delta holds fits parameters of these shapes, those of the model called `name`."""
+
+    def fits(key: str, found: Sequence[int], parameter: str, expected: Sequence[int]) -> None:
+        if list(found) != list(expected):
+            raise NeftError(
+                f"delta: {key} is {list(found)}, but {parameter} {list(shapes[parameter])} of {name} needs {list(expected)}"
+            )
+
+    if delta.kind == "tensors":
+        for parameter, value in delta.tensors.items():
+            fits(parameter, value.shape, parameter, shapes[parameter])
+    elif delta.kind == "lora":
+        transposed = bool(delta.metadata["adapter_config"].get("fan_in_fan_out"))
+        for key, down in delta.tensors.items():
+            if key.endswith(".lora_A.weight"):
+                parameter, product = f"{_module(key)}.weight", (len(delta.tensors[_other(key)]), down.shape[1])
+                fits(f"the product of {key}", product[::-1] if transposed else product, parameter, shapes[parameter])
+    else:
+        for parameter, dim, index, values in vectors(delta):
+            shape = shapes[parameter]
+            if len(shape) != 2 or (len(index) and int(index[-1]) >= shape[dim]):
+                raise NeftError(
+                    f"delta: {parameter}:{dim}.index ends with {int(index[-1])}, but {name} has {list(shape)} there"
+                )
+            fits(f"{parameter}:{dim}.values", values.shape, parameter, (len(index), shape[1 - dim]))
+
+
+def _wrong_form(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str | None:
+    """What is wrong with a delta by itself, whatever the model; None if nothing is."""
+    kind = metadata.get("kind")
+    if kind not in get_args(Kind) or not isinstance(metadata.get("base_hash"), str):
+        return f"its kind is {kind!r} and its base {metadata.get('base_hash')!r}"
+    if kind == "neurons":
+        for key in tensors:
+            place, _, what = key.rpartition(".")
+            index, values = tensors.get(f"{place}.index"), tensors.get(f"{place}.values")
+            if what not in ("index", "values") or place[-2:] not in (":0", ":1") or index is None or values is None:
+                return f"{key} is no index or values of a weight's dimension 0 or 1, or lacks the other of the two"
+            if index.dtype != torch.int32 or index.ndim != 1 or (index.diff() <= 0).any() or (index < 0).any():
+                return f"{place}.index must be one vector of ascending int32 numbers"
+            if not values.is_floating_point() or values.ndim != 2 or len(values) != len(index):
+                return (
+                    f"{place}.values is {list(values.shape)}, but must be a matrix with a row for each of {len(index)} numbers"
+                )
+    if kind == "lora":
+        config = metadata.get("adapter_config")
+        if not isinstance(config, dict) or not {"r", "lora_alpha"} <= config.keys():
+            return "a LoRA adapter's adapter_config must have r and lora_alpha"
+        for key, tensor in tensors.items():
+            other = tensors.get(_other(key))
+            if other is None or tensor.ndim != 2 or other.ndim != 2:
+                return f"{key} must be one of a pair of matrices, lora_A and lora_B"
+            if ".lora_A." in key and len(tensor) != other.shape[1]:
+                return f"{key} has rank {len(tensor)}, {_other(key)} has {other.shape[1]}"
+    return None
+
+
+def _other(key: str) -> str:
+    """Of the two tensors of a module's LoRA adapter the other one's name; the same name if it is neither."""
+    if key.endswith(".lora_A.weight"):
+        return key.removesuffix(".lora_A.weight") + ".lora_B.weight"
+    return key.removesuffix(".lora_B.weight") + ".lora_A.weight" if key.endswith(".lora_B.weight") else key
 
 
 def changes(delta: Delta) -> dict[str, Callable[[Tensor], None]]:
@@ -213,7 +282,7 @@ def _products(delta: Delta) -> Iterator[tuple[str, Callable[[Tensor], None]]]:
     scale = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
     for key, down in delta.tensors.items():
         if key.endswith(".lora_A.weight"):
-            up = delta.tensors[key.replace(".lora_A.", ".lora_B.")]
+            up = delta.tensors[_other(key)]
             yield f"{_module(key)}.weight", _addition(up, down, scale, bool(config.get("fan_in_fan_out")))
         elif not key.endswith(".lora_B.weight"):
             raise NeftError(f"delta: unexpected tensor {key} in a LoRA adapter")

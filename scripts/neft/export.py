@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from neft import folders, identity, neurons
 from neft.checkpoint import Checkpoint
-from neft.delta import Delta, adapter_config, changes, check_base, vectors
+from neft.delta import Delta, adapter_config, changes, check_base, check_shapes, vectors
 from neft.errors import NeftError
 from neft.files import write_json
 from neft.merging import check_target
@@ -77,6 +77,7 @@ def _adapter(checkpoint: Checkpoint, delta: Delta, rank: int | None) -> tuple[di
         inference_mode=True,
     )
     tensors, stored, change_of = {}, checkpoint.parameters(), changes(delta)
+    check_shapes(delta, {f"{module}.weight": stored[f"{module}.weight"].shape for module in layers}, str(checkpoint.folder))
     for module, layer in layers.items():
         name, transposed = f"{module}.weight", neurons.is_transposed(layer)
         # Per dimension of [out, in] the trained neurons; GPT-2 stores its weights the other way round.

@@ -133,7 +133,7 @@ class NeuronMask:
             sites = {key: Site(**site) for key, site in metadata.pop("sites").items()}
             # safetensors orders by name ("layers.10" before "layers.2"); the sites are in the model's order.
             return cls({key: tensors[key] for key in sites}, sites, **metadata)
-        except (NeftError, KeyError, TypeError) as error:
+        except (NeftError, KeyError, TypeError, AttributeError) as error:
             raise NeftError(f"{path}: not a usable mask: {error}") from error
 
     def _counts(self, group: Callable[[str], Group]) -> dict[Group, Count]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from neft import folders, identity
 from neft.checkpoint import Checkpoint
-from neft.delta import Delta, changes, check_base
+from neft.delta import Delta, changes, check_base, check_shapes
 from neft.errors import NeftError
 
 # What a model directory may hold beside its weights. Everything else stays behind: weights in other formats would still be
@@ -158,6 +158,7 @@ def _changes(checkpoint: Checkpoint, delta: Delta) -> dict[str, tuple[list[str],
         if name not in keys_of:
             raise NeftError(f"delta: {checkpoint.folder} has no parameter {name}")
         result[name] = (keys_of[name], change)
+    check_shapes(delta, {name: checkpoint.tensors[keys[0]].shape for name, (keys, _) in result.items()}, str(checkpoint.folder))
     return result
 
 

@@ -10,9 +10,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from neft import plugins
+from neft import mask_uses, plugins
 from neft.config import Config, Dataset
 from neft.fingerprint import fingerprint
+from neft.mask_uses import Use
 from neft.runs import UNTUNED, Run
 from neft.schema import Strict
 
@@ -107,25 +108,24 @@ class Plan:
         return {"title": "Sample outputs", "runs": self.shown()["runs"], **options}
 
     def figures(self) -> list[str]:
-        """Names of all figures: two for everything, two for each model and training set whose neurons are compared."""
-        pairs = {
-            f"{e.model}_{e.train}": None
-            for e in self.config.experiments
-            if any(hasattr(self.config.methods[method], "mask") for method in e.methods)
-        }
-        return ["scores", "losses", *(f"{figure}_{pair}" for pair in pairs for figure in ("neurons", "similarity"))]
-
-    def cuts(self) -> list[str]:
-        """Names of the masks that are cut from the distances."""
-        return [name for name, mask in self.config.masks.items() if "distances" in plugins.load("selectors", mask.kind).READS]
+        """Names of all figures: two for everything, up to three for each model and training set that has masks."""
+        found = ["scores", "losses"]
+        for model, train in dict.fromkeys((e.model, e.train) for e in self.config.experiments):
+            shown = {
+                "neurons": mask_uses.shown(self.config, model, train),
+                "similarity": mask_uses.shown(self.config, model, train, reading="distances"),
+                "classifiers": mask_uses.shown(self.config, model, train, reading="states"),
+            }
+            found += [f"{figure}_{model}_{train}" for figure, masks in shown.items() if masks]
+        return found
 
     def masks(self) -> list[str]:
-        """Names of the masks that any method of any experiment trains, with the folder of the runs that do."""
+        """Paths, without suffix, of the masks that any method of any experiment trains."""
         used: dict[str, None] = {}
         for run in self.runs():
-            mask = getattr(self.config.methods[run.method], "mask", None)
-            if mask:
-                used[f"{run.model}/{run.dataset}/seed{run.seed}/{mask}"] = None
+            use = mask_uses.of_method(self.config, run.method, run.dataset)
+            if use:
+                used[mask_uses.path(self.config, use, run.model, run.seed)] = None
         return list(used)
 
     def trials(self, method: str) -> dict[str, dict[str, Any]]:
@@ -136,7 +136,7 @@ class Plan:
         settings = plain(self.config.methods[method])
         rates = settings["learning_rate"]
         # The mask's name is left out: what is in the mask is an input of its own.
-        settings = {key: value for key, value in settings.items() if key != "mask"}
+        settings = {key: value for key, value in settings.items() if key not in ("mask", "mask_from")}
         return {f"lr{rate:g}": settings | {"learning_rate": rate} for rate in (rates if isinstance(rates, list) else [rates])}
 
     def fetch_wheel(self, w: Wildcards) -> str:
@@ -189,27 +189,61 @@ class Plan:
         return code("prepare_model", module("sources", self.config.models[w.model].source))
 
     def train_probe(self, w: Wildcards) -> str:
-        """The probe's settings, the training that it shares with all methods, the prompts."""
+        """The probe's settings, the training that it shares with all methods, the prompts, and where to stop early."""
         probe = {key: value for key, value in plain(self.config.probe).items() if key != "keep"}
-        return self._training_spec(w, probe=probe)
+        stop = {"stop": int(w.step.removeprefix("-step"))} if w.step else {}
+        return self._training_spec(w, probe=probe, **stop)
 
     def train_probe_code(self, w: Wildcards) -> str:
         """The script, full fine-tuning and the task."""
         return code("train_probe", "neft.methods.full", module("tasks", self._dataset(w).task))
 
     def compare_neurons(self, w: Wildcards) -> str:
-        """The modules that any mask may choose from, so that one comparison serves all masks."""
-        masks = [mask for mask in self.config.masks.values() if hasattr(mask, "modules")]
+        """The modules that any mask that looks at the probe may choose from, so that one comparison serves all."""
+        compared = {"distances", "norms"}
+        masks = [mask for name, mask in self.config.masks.items() if compared & mask_uses.reads(self.config, name)]
         axes = {mask.axis for mask in masks}
-        return spec(modules=sorted({name for mask in masks for name in mask.modules}), axis=min(axes, default="natural"))
+        modules = sorted({name for mask in masks for name in mask.modules})
+        return spec(modules=modules, axis=min(axes, default="natural"), **self._model(w))
+
+    def sum_gradients(self, w: Wildcards) -> str:
+        """Which neurons and how many batches; of the training what a batch and its loss depend on."""
+        mask, training = self.config.masks[w.mask], self.config.training
+        return spec(
+            model=self._model(w),
+            task=plain(self._dataset(w).task),
+            modules=mask.modules,
+            axis=mask.axis,
+            batches=mask.batches,
+            batch_size=training.micro_batch_size or training.batch_size,
+            max_length=training.max_length,
+            precision=training.precision,
+            seed=int(w.seed),
+        )
+
+    def sum_gradients_code(self, w: Wildcards) -> str:
+        """The script and the task."""
+        return code("sum_gradients", module("tasks", self._dataset(w).task))
+
+    def read_states(self, w: Wildcards) -> str:
+        """The prompts, and up to which length; the precision is that of generation, since nothing is trained."""
+        options = {"max_length": self.config.training.max_length, "precision": self.config.generation.precision}
+        return spec(model=self._model(w), task=plain(self._dataset(w).task), **options)
+
+    def read_states_code(self, w: Wildcards) -> str:
+        """The script and the task."""
+        return code("read_states", module("tasks", self._dataset(w).task))
 
     def select_neurons(self, w: Wildcards) -> str:
-        """The mask's settings."""
-        return spec(**plain(self.config.masks[w.mask]))
+        """The mask's settings; of a union that is topped up those of its parts. Of a file its content counts, not its path."""
+        settings = {key: value for key, value in plain(self.config.masks[w.mask]).items() if key != "path"}
+        parts = mask_uses.refilled_from(self.config, Use(w.mask, w.dataset))
+        return spec(**settings | ({"of": [plain(self.config.masks[part.mask]) for part in parts]} if parts else {}))
 
     def select_neurons_code(self, w: Wildcards) -> str:
-        """The script and the selector."""
-        return code("select_neurons", module("selectors", self.config.masks[w.mask]))
+        """The script and the selector, or the parts' selectors."""
+        names = [w.mask, *(part.mask for part in mask_uses.refilled_from(self.config, Use(w.mask, w.dataset)))]
+        return code("select_neurons", *dict.fromkeys(module("selectors", self.config.masks[name]) for name in names))
 
     def tune_model(self, w: Wildcards) -> str:
         """The settings of one trial, the training that all methods share, the prompts."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
@@ -37,6 +38,36 @@ class MaskSpec(Strict):
         if (self.fraction is None) == (self.neurons is None):
             raise ValueError("give either fraction (of the model's parameters) or neurons (a count)")
         return self
+
+
+class ProbedSpec(MaskSpec):
+    """The base of the `Spec` of a selector that looks at the probe, the short full fine-tuning."""
+
+    step: PositiveInt | None = None
+    """The step of the probe after which the model is compared with the base, of the same run of `probe.steps` steps. Default:
+    the last."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a selector says: per key a float vector [neurons], the largest taken first; `report` (JSON values) is recorded."""
+
+    scores: dict[str, Tensor]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a union that is topped up: a selector's scores, and how many neurons it brings along."""
+
+    scores: dict[str, Tensor]
+    budget: int
+    scope: Scope = "global"
+
+    @property
+    def offered(self) -> int:
+        """Neurons that there are to choose from."""
+        return sum(map(len, self.scores.values()))
 
 
 def budget(spec: Mapping[str, Any], sites: Mapping[str, Site], parameters: int, name: str) -> int:
@@ -76,6 +107,46 @@ def take(scores: Mapping[str, Tensor], count: int, scope: str = "global", larges
         for key, flag in zip(keys, torch.split(flags, [len(scores[key]) for key in keys]), strict=True):
             chosen[key] = flag.nonzero().flatten().to(torch.int32)
     return {key: chosen[key] for key in scores}
+
+
+def refill(parts: Sequence[Part]) -> dict[str, Tensor]:
+    """The union of the parts with as many neurons as all their budgets together: per key ascending int32.
+
+    Where parts share neurons their union is short of the sum, so the parts take turns in taking one more each, the first part
+    first, until the union has the number. A share of a scope (`_shares`) may move by two neurons at once: what is then too
+    much is dropped from the neurons that came last. Raises NeftError if the parts have too few neurons.
+    """
+    wanted = sum(part.budget for part in parts)
+    low, high = -1, len(parts) * max(part.offered - part.budget for part in parts)
+    together = _together(parts, high)
+    found = sum(int(flags.sum()) for flags in together.values())
+    if found < wanted:
+        raise NeftError(f"refill: the parts ask for {wanted:,} neurons together, but their modules have only {found:,}")
+    while high - low > 1:
+        middle = (low + high) // 2
+        if sum(int(flags.sum()) for flags in _together(parts, middle).values()) < wanted:
+            low = middle
+        else:
+            high = middle
+    together, before = _together(parts, high), _together(parts, max(low, 0))
+    surplus = sum(int(flags.sum()) for flags in together.values()) - wanted
+    for key, flags in reversed(together.items()):
+        drop = (flags & ~before[key]).nonzero().flatten().flip(0)[:surplus]
+        flags[drop] = False
+        surplus -= len(drop)
+    return {key: flags.nonzero().flatten().int() for key, flags in together.items()}
+
+
+def _together(parts: Sequence[Part], turns: int) -> dict[str, Tensor]:
+    """True at the neurons that any part has after so many turns of taking one more."""
+    import torch
+
+    flags = {key: torch.zeros(len(scores), dtype=torch.bool) for part in parts for key, scores in part.scores.items()}
+    for place, part in enumerate(parts):
+        more = turns // len(parts) + (place < turns % len(parts))
+        for key, index in take(part.scores, min(part.budget + more, part.offered), part.scope).items():
+            flags[key][index.long()] = True
+    return flags
 
 
 def _top(scores: Tensor, count: int, largest: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""How far each neuron turned between two checkpoints, read side by side and never as whole models."""
+"""How far each neuron turned and moved between two checkpoints, read side by side and never as whole models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,20 +20,42 @@ from neft.neurons import Site
 BLOCK = {"cpu": 1 << 17, "cuda": 1 << 24}
 
 
+class Movement(NamedTuple):
+    """What became of some neurons: how far they turned (1 − cos, 0 … 2) and moved (‖v − u‖); float32 [neurons] each."""
+
+    distance: Tensor
+    norm: Tensor
+
+
 def distances(
     base_dir: str | Path, tuned_dir: str | Path, modules: Sequence[str], axis: str = "natural", device: str = "cpu"
 ) -> dict[str, Tensor]:
     """The distance 1 − cos of every neuron, per key of `neurons.find`: float32 [neurons], 0 unmoved … 2 reversed.
 
-    It equals ‖û−v̂‖²/2 of the unit vectors (Xu et al. 2025, eq. 1, rewritten) and is right to within 1 % down to 1e-12; 1 − cos
-    itself loses in float32 every difference below 1e-7, and a short probe moves most neurons by less. Two zero vectors have
-    distance 0, one has 1. Reads every matrix once, in blocks of some rows, as many at a time as torch has threads.
+    As `movements`, which gives the norm of each neuron's change as well.
+    """
+    return {key: moved.distance for key, moved in movements(base_dir, tuned_dir, modules, axis, device).items()}
+
+
+def movements(
+    base_dir: str | Path,
+    tuned_dir: str | Path,
+    modules: Sequence[str],
+    axis: str = "natural",
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+) -> dict[str, Movement]:
+    """How far every neuron turned and moved from one model directory to another, per key of `neurons.find`.
+
+    The distance equals ‖û−v̂‖²/2 of the unit vectors (Xu et al. 2025, eq. 1, rewritten) and is right to within 1 % down to
+    1e-12; 1 − cos itself loses in float32 every difference below 1e-7, and a short probe moves most neurons by less. Two zero
+    vectors have distance 0, one has 1. Reads every matrix once, in blocks of some rows, as many at a time as torch has threads.
     Raises NeftError if shapes differ or a number isn't finite.
     """
-    base, tuned = Checkpoint(base_dir), Checkpoint(tuned_dir)
+    base, tuned = Checkpoint(base_dir, trust_remote_code), Checkpoint(tuned_dir, trust_remote_code)
     keys_of_base, keys_of_tuned = base.keys_of(), tuned.keys_of()
 
-    def of_site(site: Site) -> Tensor:
+    def of_site(site: Site) -> Movement:
         name = f"{site.module}.weight"
         if name not in keys_of_tuned:
             raise NeftError(f"{tuned_dir}: no tensor {name}, which {base_dir} has: not the same model")
@@ -41,10 +64,10 @@ def distances(
             raise NeftError(
                 f"{name}: {list(before.shape)} in {base_dir}, {list(after.shape)} in {tuned_dir}: not the same model"
             )
-        vector = compare(Pairs(before, after, site, device), site.count, dim=1 - site.dim)
-        if not vector.isfinite().all():
+        moved = compare(Pairs(before, after, site, device), site.count, dim=1 - site.dim)
+        if not moved.distance.isfinite().all():
             raise NeftError(f"{name}: NaN or infinite numbers in {base_dir} or {tuned_dir}")
-        return vector
+        return moved
 
     sites = neurons.find(base.skeleton, modules, axis)
     threads = torch.get_num_threads()
@@ -89,8 +112,8 @@ class Pairs:
             yield a, b
 
 
-def compare(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> Tensor:
-    """‖û−v̂‖²/2 of the `count` vectors that lie along `dim` of two matrices; float32, not finite where a number isn't.
+def compare(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> Movement:
+    """‖û−v̂‖²/2 and ‖v−u‖ of the `count` vectors that lie along `dim` of two matrices; not finite where a number isn't.
 
     pairs: blocks of rows [rows, columns] of the two, of the same shapes; read once, or three times where that is needed.
 
@@ -107,14 +130,15 @@ def compare(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> Ten
     clear = (dd == 0) | (dd > 1e-30) & (turned > dd / 100)
     sure = clear & (uu > 1e-10) & (vv > uu / 4) & (uu + vv + dd).isfinite()
     if not sure.all():
-        again = (_squares_and_product(a, b, dim) for a, b in _only(pairs, dim, ~sure))
-        uu, vv, uv = _total(again, int((~sure).sum()), dim)
+        again = (
+            torch.cat([_squares_and_product(a, b, dim), (b - a).square().sum(dim)[None]]) for a, b in _only(pairs, dim, ~sure)
+        )
+        uu, vv, uv, dd[~sure] = _total(again, int((~sure).sum()), dim, sums=4)
         product = uu * vv
         zero = torch.where(uu == vv, 0.0, 1.0).double()
         # An infinite number times zero is NaN, not zero: it doesn't pass for a zero vector.
         distance[~sure] = torch.where(product == 0, zero, (1 - uv / product.sqrt()).clamp(min=0))
-    result: Tensor = distance.float().cpu()
-    return result
+    return Movement(distance.float().cpu(), dd.sqrt().float().cpu())
 
 
 def _squares_and_product(x: Tensor, y: Tensor, dim: int) -> Tensor:
@@ -122,10 +146,10 @@ def _squares_and_product(x: Tensor, y: Tensor, dim: int) -> Tensor:
     return torch.stack([(x * x).sum(dim), (y * y).sum(dim), (x * y).sum(dim)])
 
 
-def _total(blocks: Iterable[Tensor], count: int, dim: int) -> Tensor:
-    """[3, count] in float64 from the sums over blocks of rows: a row is whole in one block, a column adds up over all."""
+def _total(blocks: Iterable[Tensor], count: int, dim: int, sums: int = 3) -> Tensor:
+    """[sums, count] in float64 from the sums over blocks of rows: a row is whole in one block, a column adds up over all."""
     # Written in place: a list of small tensors would lie scattered between the large ones and keep their memory.
-    result, row = torch.zeros(3, count, dtype=torch.float64), 0
+    result, row = torch.zeros(sums, count, dtype=torch.float64), 0
     for block in blocks:
         result, row_end = result.to(block.device), row + block.shape[1]
         place = slice(row, row_end) if dim == 1 else slice(None)

@@ -46,14 +46,16 @@ def fit(
     folder: Path,
     fingerprint: dict[str, Any],
     steps: int | None = None,
+    stop: int | None = None,
     keep_best: bool = True,
 ) -> Progress:
     """Train what requires a gradient in `model` (float32) and leave the result in it; returns how it went.
 
     The result is the state with the lowest dev loss of those evaluated; with `keep_best` off it is the last. `steps` replaces
-    `settings.epochs`. Data order depends on `seed` and the examples' lengths alone. A run that was killed goes on from its last
-    checkpoint in `folder`, to the same bits on a CPU. Raises NeftError for a loss that is not finite, for no data, and for a
-    checkpoint of another run (by `fingerprint`).
+    `settings.epochs`; `stop` ends the run after so many of its steps, on the schedule of the whole. Data order depends on
+    `seed` and the examples' lengths alone. A run that was killed goes on from its last checkpoint in `folder`, to the same bits
+    on a CPU. Raises NeftError for a loss that is not finite, for no data, and for a checkpoint of another run (by
+    `fingerprint`).
     """
     if not train or not dev:
         raise NeftError(
@@ -76,8 +78,10 @@ def fit(
         patience=settings.early_stop if keep_best else None,
     )
     trainer.remove_callback(PrinterCallback)
-    with progress.bar(total, "training", "step") as bar:
-        trainer.add_callback(Pace(_evenly(total, settings.evaluations), bar))
+    last = stop or total
+    with progress.bar(last, "training", "step") as bar:
+        evaluations = {step for step in _evenly(total, settings.evaluations) if step < last} | {last}
+        trainer.add_callback(Pace(evaluations, last, bar))
         trainer.resume()
     result = trainer.progress
     if result.dev_step != trainer.state.global_step:
@@ -185,17 +189,19 @@ class CompletionTrainer(ResumableTrainer):
 
 
 class Pace(TrainerCallback):
-    """Says when to evaluate (and save), and moves the progress bar."""
+    """Says when to evaluate (and save) and when to stop, and moves the progress bar."""
 
-    def __init__(self, evaluations: set[int], bar: tqdm[Any]) -> None:
-        """`evaluations`: the steps after which the dev loss is measured."""
+    def __init__(self, evaluations: set[int], last: int, bar: tqdm[Any]) -> None:
+        """`evaluations`: the steps after which the dev loss is measured; `last`: the step after which the run ends."""
         self.evaluations = evaluations
+        self.last = last
         self.bar = bar
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
-        """Move the bar; ask for an evaluation if one is due."""
+        """Move the bar; ask for an evaluation and for the end if they are due."""
         self.bar.update(state.global_step - self.bar.n)
         control.should_evaluate = control.should_save = state.global_step in self.evaluations
+        control.should_training_stop |= state.global_step >= self.last
 
 
 class LengthGrouped(Sampler[int]):

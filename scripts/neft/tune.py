@@ -58,12 +58,13 @@ def tune(
     *,
     mask_file: Path | None = None,
     steps: int | None = None,
+    stop: int | None = None,
     keep_best: bool = True,
 ) -> Tuned:
     """Train the base model of `args` by one method with one learning rate.
 
     args: from `add_arguments`, with `spec` holding model, task, seed and, optionally, name. method: a method's spec with a
-    single learning rate. steps, keep_best: as in `trainer.fit`.
+    single learning rate. steps, stop, keep_best: as in `trainer.fit`.
     """
     device = runtime.start(args.threads)
     spec, plugin = args.spec, plugins.load("methods", method["kind"])
@@ -82,6 +83,7 @@ def tune(
         "method": method,
         "training": training.model_dump(mode="json"),
         "steps": steps,
+        "stop": stop,
     }
     checkpoints = args.checkpoints / hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -102,6 +104,7 @@ def tune(
         folder=checkpoints,
         fingerprint=fingerprint,
         steps=steps,
+        stop=stop,
         keep_best=keep_best,
     )
     metrics = {

@@ -189,3 +189,62 @@ def test_a_delta_for_a_parameter_that_is_not_there_is_an_error(tiny_model: Path,
         deltas.apply(load(tiny_model), delta)
     with pytest.raises(NeftError, match=r"no parameter model.embed_token.weight"):
         neft.merge(tiny_model, delta, tmp_path / "out")
+
+
+def neuron_delta(index: Any, values: tuple[int, ...], name: str = f"{UP}.weight:0") -> dict[str, Tensor]:
+    return {f"{name}.index": torch.tensor(index, dtype=torch.int32), f"{name}.values": torch.ones(values)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors", "metadata", "message"),
+    [
+        ("neuron", {}, {}, "its kind is 'neuron'"),
+        ("neurons", neuron_delta([2, 1], (2, 32)), {}, "must be one vector of ascending int32 numbers"),
+        ("neurons", neuron_delta([-1, 1], (2, 32)), {}, "must be one vector of ascending int32 numbers"),
+        ("neurons", neuron_delta([[1]], (1, 32)), {}, "must be one vector of ascending int32 numbers"),
+        (
+            "neurons",
+            neuron_delta([1], (2, 32)),
+            {},
+            r"values is \[2, 32\], but must be a matrix with a row for each of 1 numbers",
+        ),
+        ("neurons", neuron_delta([1], (1, 32), "w:2"), {}, "is no index or values of a weight's dimension 0 or 1"),
+        ("neurons", {"w:0.index": torch.ones(1, dtype=torch.int32)}, {}, "lacks the other of the two"),
+        ("lora", {}, {}, "must have r and lora_alpha"),
+        ("lora", {"a.lora_A.weight": torch.ones(2, 3)}, {"adapter_config": {"r": 2, "lora_alpha": 4}}, "must be one of a pair"),
+    ],
+)
+def test_a_whole_file_that_holds_no_possible_delta_is_refused(
+    tmp_path: Path, kind: Any, tensors: dict[str, Tensor], metadata: dict[str, Any], message: str
+) -> None:
+    Delta(kind, tensors, {"base_hash": "b", **metadata}).save(tmp_path / "delta")
+    with pytest.raises(NeftError, match=f"delta: not a usable delta: .*{message}"):
+        Delta.load(tmp_path / "delta")
+
+
+A, B = (f"base_model.model.{UP}.lora_{part}.weight" for part in "AB")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors", "message"),
+    [
+        ("neurons", neuron_delta([1, 64], (2, 32)), r"index ends with 64, but .* has \[64, 32\] there"),
+        ("neurons", neuron_delta([1, 2], (2, 31)), r"values is \[2, 31\], but .*\[64, 32\].* needs \[2, 32\]"),
+        ("tensors", {f"{UP}.weight": torch.ones(1, 32)}, r"is \[1, 32\], but .* needs \[64, 32\]"),
+        ("lora", {A: torch.ones(2, 31), B: torch.ones(64, 2)}, r"product of .* is \[64, 31\], but .* needs \[64, 32\]"),
+    ],
+)
+def test_a_delta_of_other_shapes_changes_nothing_and_says_which(
+    tiny_model: Path, tmp_path: Path, kind: Any, tensors: dict[str, Tensor], message: str
+) -> None:
+    first = {"model.norm.weight": torch.zeros(32)} if kind == "tensors" else {}
+    config = {"adapter_config": {"r": 2, "lora_alpha": 4}}
+    delta = Delta(kind, first | tensors, {"base_hash": neft.base_hash(tiny_model), **config})
+    model = load(tiny_model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(NeftError, match=message):
+        deltas.apply(model, delta)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    with pytest.raises(NeftError, match=message):
+        neft.merge(tiny_model, delta, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from neft import mask as masks
+from neft import sealed
 from neft.errors import NeftError
 from neft.mask import NeuronMask
 from neft.neurons import Site
@@ -89,6 +90,22 @@ def test_files_of_other_formats_are_refused_by_name(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "other")
     with pytest.raises(NeftError, match="expected a neft mask file, found 'another safetensors file'"):
         NeuronMask.load(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"sites": {"a": UP.as_json()}}, "base_hash"),
+        ({"sites": [UP.as_json()], "base_hash": "b", "hidden_size": 8}, "items"),
+        ({"sites": {"a": {"module": "m"}}, "base_hash": "b", "hidden_size": 8}, "missing"),
+        ({"sites": {"b": UP.as_json()}, "base_hash": "b", "hidden_size": 8}, "b"),
+        ({"sites": {"a": UP.as_json()}, "base_hash": "b", "hidden_size": 8}, "expected ascending neurons of 0 … 99"),
+    ],
+)
+def test_a_whole_file_that_holds_no_possible_mask_is_refused(tmp_path: Path, metadata: dict[str, Any], message: str) -> None:
+    sealed.save(tmp_path / "mask", "mask", {"a": torch.tensor([100], dtype=torch.int32)}, metadata)
+    with pytest.raises(NeftError, match=f"mask: not a usable mask: .*{message}"):
+        NeuronMask.load(tmp_path / "mask")
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import tensor
 from neft import plugins, selection
 from neft.errors import NeftError
 from neft.neurons import Site
+from neft.selection import Part
 
 SITES = {
     "l.0.up": Site("l.0.up", "up_proj", "row", 0, 1536, 576, 0),
@@ -24,9 +25,11 @@ SITES = {
 }
 
 
-def run(kind: str, scores: dict[str, Any], budget: int, seed: int = 0, **spec: Any) -> dict[str, list[int]]:
-    sizes = {key: len(vector) for key, vector in scores.items()}
-    chosen = plugins.load("selectors", kind).select(scores, sizes, budget, {"kind": kind, **spec}, seed)
+def run(kind: str, scores: dict[str, Any], budget: int, scope: Any = "global") -> dict[str, list[int]]:
+    selector = plugins.load("selectors", kind)
+    (what,) = selector.READS
+    ranking = selector.rank({what: scores}, {}, {"kind": kind}, 0)
+    chosen = selection.take(ranking.scores, budget, scope)
     assert all(index.dtype == torch.int32 for index in chosen.values())
     return {key: index.tolist() for key, index in chosen.items()}
 
@@ -39,13 +42,18 @@ def test_reversed_takes_the_nearest() -> None:
     assert run("reversed", {"a": tensor([0.1, 0.9]), "b": tensor([0.5, 0.2])}, 2) == {"a": [0], "b": [1]}
 
 
+def test_magnitude_and_gradient_take_the_largest() -> None:
+    for kind in ("magnitude", "gradient"):
+        assert run(kind, {"a": tensor([3.0, 9.0]), "b": tensor([5.0, 2.0])}, 2) == {"a": [1], "b": [0]}
+
+
 def test_random_follows_its_own_seed_or_the_runs() -> None:
-    scores = {"a": torch.zeros(500), "b": torch.zeros(500)}
-    assert run("random", scores, 100, seed=1) == run("random", scores, 100, seed=1) != run("random", scores, 100, seed=2)
-    module = plugins.load("selectors", "random")
-    sizes = {"a": 500}
-    draws = [module.select({}, sizes, 100, {"seed": 7}, run_seed)["a"].tolist() for run_seed in (1, 2)]
-    assert draws[0] == draws[1]
+    def draw(spec: dict[str, Any], seed: int) -> list[int]:
+        ranking = plugins.load("selectors", "random").rank({}, SITES, spec, seed)
+        return selection.take(ranking.scores, 100)["l.0.up"].tolist()
+
+    assert draw({}, 1) == draw({}, 1) != draw({}, 2)
+    assert draw({"seed": 7}, 1) == draw({"seed": 7}, 2) == draw({}, 7)
 
 
 def test_ties_go_to_the_earlier_module_then_to_the_lower_index() -> None:
@@ -87,6 +95,59 @@ def test_ten_million_neurons_take_less_than_two_seconds_and_always_the_same_ones
     first = selection.take(scores, 900_000)
     assert time.perf_counter() - start < 2
     assert all(torch.equal(first[key], index) for key, index in selection.take(scores, 900_000).items())
+
+
+def refilled(*parts: Part) -> dict[str, list[int]]:
+    return {key: index.tolist() for key, index in selection.refill(parts).items()}
+
+
+def test_a_refill_takes_turns_and_the_first_part_comes_first() -> None:
+    first, second = {"a": tensor([9.0, 8, 7, 6, 5, 4])}, {"a": tensor([4.0, 5, 9, 8, 7, 6])}
+    # By rank 0 1 2 3 … and 2 3 4 5 …: two each are 0 1 2 3, which is four already.
+    assert refilled(Part(first, 2), Part(second, 2)) == {"a": [0, 1, 2, 3]}
+    # Three each share neuron 2. The first part's next is 3, which the second has; the second's next is 5.
+    assert refilled(Part(first, 3), Part(second, 3)) == {"a": [0, 1, 2, 3, 4, 5]}
+    same = {"a": tensor([1.0, 2, 3, 4, 5, 6])}
+    assert refilled(Part(same, 2), Part(same, 2)) == {"a": [2, 3, 4, 5]}
+
+
+def test_a_refill_makes_up_for_what_parts_share_and_no_more() -> None:
+    # First 0 1 2 3 4, second 0 1 5 6 7: two each are {0, 1}; in turn come 2 and 5, the fourth.
+    first, second = {"a": tensor([9.0, 8, 7, 6, 5, 0, 0, 0])}, {"a": tensor([9.0, 8, 0, 0, 0, 7, 6, 5])}
+    assert refilled(Part(first, 2), Part(second, 2)) == {"a": [0, 1, 2, 5]}
+    # One and two: {0, 1}; the first part's next is 1, the second's 5, which is the third.
+    assert refilled(Part(first, 1), Part(second, 2)) == {"a": [0, 1, 5]}
+
+
+def test_parts_of_other_modules_never_share_and_need_no_refill() -> None:
+    assert refilled(Part({"a": tensor([1.0, 2])}, 1), Part({"b": tensor([2.0, 1])}, 1)) == {"a": [1], "b": [0]}
+
+
+def test_a_refill_beyond_all_neurons_is_an_error() -> None:
+    scores = {"a": tensor([1.0, 2, 3])}
+    with pytest.raises(NeftError, match="ask for 4 neurons together, but their modules have only 3"):
+        selection.refill([Part(scores, 2), Part(scores, 2)])
+
+
+@settings(deadline=None)
+@given(data=st.data(), scopes=st.lists(st.sampled_from(["global", "module", "layer"]), min_size=1, max_size=3))
+def test_a_refilled_union_has_exactly_the_number_and_each_parts_own_choice(data: Any, scopes: list[Any]) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=4))
+    budgets = data.draw(st.lists(st.integers(1, sum(sizes)), min_size=len(scopes), max_size=len(scopes)))
+    drawn = [[data.draw(st.lists(st.integers(0, 9).map(float), min_size=n, max_size=n)) for n in sizes] for _ in scopes]
+    parts = [
+        Part({f"l.{i // 2}.m{i}": tensor(v) for i, v in enumerate(vectors)}, budget, scope)
+        for vectors, budget, scope in zip(drawn, budgets, scopes, strict=True)
+    ]
+    if sum(budgets) > sum(sizes):
+        with pytest.raises(NeftError, match="have only"):
+            selection.refill(parts)
+        return
+    chosen = selection.refill(parts)
+    assert sum(map(len, chosen.values())) == sum(budgets)
+    for part in parts if set(scopes) == {"global"} else []:  # a larger budget of a scope may drop a neuron
+        for key, index in selection.take(part.scores, part.budget).items():
+            assert set(index.tolist()) <= set(chosen[key].tolist())
 
 
 def test_nan_cannot_be_ranked() -> None:

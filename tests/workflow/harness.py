@@ -51,13 +51,18 @@ class Workflow:
         return result
 
     def would_run(self, *arguments: str) -> set[str]:
-        """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell jobs of one rule apart."""
+        """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell jobs of one rule apart.
+
+        The dataset is among them if the configuration has several.
+        """
+        several = ["dataset"] if len(self.config["datasets"]) > 1 else []
+        telling = [*several, "method", "split", "mask", "metric", "trial", "package", "step"]
         output = self.snakemake("--dry-run", *arguments).stdout
         jobs = set()
         for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", output)[1:]:
             rule = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1]
             line = re.search(r"^    wildcards: (.*)$", block, re.M)
             wildcards = dict(pair.split("=", 1) for pair in line[1].split(", ")) if line else {}
-            names = [wildcards[key] for key in ("method", "split", "mask", "metric", "trial", "package") if key in wildcards]
+            names = [wildcards[key] for key in telling if wildcards.get(key)]
             jobs.add(" ".join([rule, *names]))
         return jobs - {"all"}

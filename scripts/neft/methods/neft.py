@@ -21,6 +21,8 @@ class Spec(Method):
     """The plug-in's name."""
     mask: str
     """A key of `masks`: which neurons."""
+    mask_from: str | None = None
+    """A key of `datasets`: find the mask's neurons on it, whatever is trained on. Default: the dataset that is trained on."""
 
 
 def prepare(model: Module, spec: dict[str, Any], mask: NeuronMask | None) -> Module:

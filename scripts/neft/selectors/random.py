@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import NonNegativeInt
 
-from neft.selection import MaskSpec, take
+from neft.selection import MaskSpec, Ranking
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from neft.neurons import Site
 
 READS: frozenset[str] = frozenset()
 
@@ -24,14 +24,11 @@ class Spec(MaskSpec):
     """Seed of the draw. Default: the run's seed, so every run has neurons of its own."""
 
 
-def select(
-    scores: Mapping[str, Tensor], sizes: Mapping[str, int], budget: int, spec: Mapping[str, Any], seed: int
-) -> dict[str, Tensor]:
-    """`budget` neurons drawn without replacement from keys with so many (`sizes`); scores are not looked at."""
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int) -> Ranking:
+    """By numbers drawn for each."""
     import torch
 
     own = spec.get("seed")
     generator = torch.Generator().manual_seed(seed if own is None else own)
     # float64: of ten million float32 draws several hundred thousand would be ties, which go to the earlier module.
-    drawn = {key: torch.rand(size, generator=generator, dtype=torch.float64) for key, size in sizes.items()}
-    return take(drawn, budget, spec.get("scope", "global"))
+    return Ranking({key: torch.rand(s.count, generator=generator, dtype=torch.float64) for key, s in sites.items()})

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from neft.selection import MaskSpec, take
+from neft.selection import ProbedSpec, Ranking
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from neft.neurons import Site
 
 READS = frozenset({"distances"})
 
 
-class Spec(MaskSpec):
+class Spec(ProbedSpec):
     """The neurons that a short full fine-tuning turned least (a control)."""
 
     kind: Literal["reversed"]
     """The plug-in's name."""
 
 
-def select(
-    scores: Mapping[str, Tensor], sizes: Mapping[str, int], budget: int, spec: Mapping[str, Any], seed: int
-) -> dict[str, Tensor]:
-    """The `budget` neurons nearest to where they started; scores, result and ties as for `similarity`."""
-    return take(scores, budget, spec.get("scope", "global"), largest=False)
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int) -> Ranking:
+    """By nearness to where they started; distances as for `similarity`."""
+    return Ranking({key: -distances for key, distances in inputs["distances"].items()})
