@@ -77,7 +77,7 @@ def output(row: dict[str, Any], text: str, answer: Answer, task: Any, spec: dict
     """One row of the outputs; `tokens` counts the end token too."""
     return {
         "id": row["id"],
-        "source": row["source"],
+        "source": task.source(row, spec),
         "reference": task.target(row, spec),
         "output": task.read(text, spec)[0],
         "text": text,

@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
 
     source = args.spec["source"]
-    fields = plugins.load("tasks", args.spec["task"]["kind"]).FIELDS
-    records = plugins.load("sources", source["kind"]).read(source, args.paths, fields)
-    rows, counts = make_pool(records, fields, args.spec["filter"], args.spec["seed"])
+    task = plugins.load("tasks", args.spec["task"]["kind"])
+    records = plugins.load("sources", source["kind"]).read(source, args.paths, task.FIELDS)
+    rows, counts = make_pool(records, task, args.spec["filter"], args.spec["seed"])
     if not rows:
         dropped = ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items() if count) or "it is empty"
         raise NeftError(f"{args.paths[0]}: of {counts['read']:,} rows none is left: {dropped}; loosen `filter`")

@@ -241,6 +241,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield from (m for name in experiment.metrics for m in known(f"{key}.metrics", "metric", name))
         yield from (m for name in experiment.test for m in known(f"{key}.test", "dataset", name))
         yield from _empty_splits(config, key, experiment)
+        yield from _unfit_metrics(config, key, experiment)
         if config.report.baseline not in experiment.methods:
             yield f"report.baseline: '{config.report.baseline}' is not among {key}.methods: {', '.join(experiment.methods)}"
     if len(set(config.seeds)) < len(config.seeds):
@@ -263,6 +264,19 @@ def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[
     for name, split in needed:
         if name in config.datasets and getattr(config.datasets[name].splits, split) == 0:
             yield f"datasets.{name}.splits.{split}: {key} uses this split, so it needs at least 1 row, got 0"
+
+
+def _unfit_metrics(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
+    """Every metric of an experiment must be able to score each of its test sets."""
+    for test in experiment.test:
+        task = config.datasets[test].task.kind if test in config.datasets else None
+        fitting = plugins.load("tasks", task).METRICS if task else frozenset()
+        for name in experiment.metrics:
+            if task and name in config.metrics and config.metrics[name].kind not in fitting:
+                yield (
+                    f"{key}.metrics: '{name}' (kind {config.metrics[name].kind}) does not score a task of kind {task}, that of "
+                    f"{test}; kinds that do: {', '.join(sorted(fitting))}. Test sets of other tasks go into another experiment"
+                )
 
 
 def _mask_references(config: Config) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -17,7 +18,7 @@ EDGES = " .,:;!?\"'()[]¡¿«»“”‘’。、।"
 
 
 class Filter(Strict):
-    """Which rows are kept. Empty texts and duplicates never are."""
+    """Which rows are kept. Duplicates never are, nor empty texts (but for fields that a task allows to be empty)."""
 
     min_words: int = Field(0, ge=0)
     """Fewest words of the source, counted between spaces: 0 for a language that writes none."""
@@ -36,11 +37,12 @@ class Filter(Strict):
 
 
 def make_pool(
-    records: Iterable[Mapping[str, str]], fields: Sequence[str], options: Mapping[str, Any], seed: int
+    records: Iterable[Mapping[str, str]], task: ModuleType, options: Mapping[str, Any], seed: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Filter records, drop duplicates and put the rest into an order that depends on the seed alone.
 
-    fields: what the model reads, then, last, the answer. options: a Filter as a dict. Outer white space is dropped.
+    task: the plug-in that the rows are for; two rows of like `task.source` are duplicates. options: a Filter as a dict. Outer
+    white space is dropped.
     Returns rows {"id": place, **fields} and counts {"read", "kept", "dropped": {reason: n}}.
     """
     keep = Filter.model_validate(options)
@@ -48,15 +50,15 @@ def make_pool(
     rows: dict[str, dict[str, str]] = {}
     for record in records:
         read += 1
-        row = {field: record[field].strip() for field in fields}
-        key = likeness("\n".join(row[field] for field in fields[:-1]))
-        reason = _reason_to_drop(row, fields, keep) or ("duplicate" if key in rows else None)
-        if reason:
-            dropped[reason] += 1
+        row = {field: record[field].strip() for field in task.FIELDS}
+        reason = _reason_to_drop(row, task, keep)
+        key = "" if reason else likeness(task.source(row, {}))
+        if reason or key in rows:
+            dropped[reason or "duplicate"] += 1
         else:
             rows[key] = row
     # Ordered by a hash of each row rather than shuffled: a row that is added or dropped leaves the order of the others alone.
-    ordered = sorted(rows.values(), key=lambda row: _rank(seed, row, fields))
+    ordered = sorted(rows.values(), key=lambda row: _rank(seed, task.source(row, {})))
     return [{"id": number, **row} for number, row in enumerate(ordered)], {"read": read, "kept": len(rows), "dropped": dropped}
 
 
@@ -88,11 +90,11 @@ def cut(rows: Sequence[dict[str, Any]], split: str, sizes: Mapping[str, int], wh
     return list(rows[end - sizes[split] : end])
 
 
-def _reason_to_drop(row: Mapping[str, str], fields: Sequence[str], keep: Filter) -> str | None:
-    source, answer = " ".join(row[field] for field in fields[:-1]), row[fields[-1]]
-    words = len(source.split())
-    if not all(row.values()):
+def _reason_to_drop(row: Mapping[str, str], task: ModuleType, keep: Filter) -> str | None:
+    if any(not text and field not in task.OPTIONAL for field, text in row.items()):
         return "empty"
+    source, answer = task.source(row, {}), row[task.FIELDS[-1]]
+    words = len(source.split())
     if keep.one_line and any(len(text.splitlines()) > 1 for text in row.values()):
         return "several lines"
     if words < keep.min_words:
@@ -104,6 +106,5 @@ def _reason_to_drop(row: Mapping[str, str], fields: Sequence[str], keep: Filter)
     return None
 
 
-def _rank(seed: int, row: Mapping[str, str], fields: Sequence[str]) -> str:
-    text = "\n".join([str(seed), *(row[field] for field in fields[:-1])])
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+def _rank(seed: int, source: str) -> str:
+    return hashlib.sha256(f"{seed}\n{source}".encode()).hexdigest()

@@ -191,7 +191,8 @@ class Plan:
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
-        return spec(metric=plain(self.config.metrics[w.metric]), language=task.target_language)
+        language = plugins.load("tasks", task.kind).language(plain(task))
+        return spec(metric=plain(self.config.metrics[w.metric]), language=language)
 
     def score_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""

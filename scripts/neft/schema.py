@@ -1,8 +1,13 @@
-"""The base of every model that describes a piece of the config."""
+"""The base of every model that describes a piece of the config, and types that several pieces share."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+"""An ISO 639 code."""
 
 
 class Strict(BaseModel):

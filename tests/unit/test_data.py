@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,14 @@ from pydantic import ValidationError
 
 from neft.data import REASONS, Filter, cut, likeness, make_pool
 from neft.errors import NeftError
+from neft.tasks import translation
 
-FIELDS = ("source", "target")
+PAIRS = SimpleNamespace(
+    FIELDS=("premise", "hypothesis", "label"),
+    OPTIONAL=frozenset({"premise"}),
+    source=lambda row, spec: f"{row['premise']}\n{row['hypothesis']}",
+)
+"""A task of two texts, one of which may be empty."""
 
 
 def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
@@ -16,7 +24,7 @@ def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 def pool(*pairs: tuple[str, str], seed: int = 1, **options) -> tuple[list[dict], dict]:
-    return make_pool(records(*pairs), FIELDS, options, seed)
+    return make_pool(records(*pairs), translation, options, seed)
 
 
 def dropped(*pairs: tuple[str, str], **options) -> dict[str, int]:
@@ -91,7 +99,12 @@ def test_a_row_more_leaves_the_order_of_the_others():
 
 def test_a_task_of_several_inputs_counts_them_together():
     rows = [{"premise": "Same", "hypothesis": h, "label": "yes"} for h in ("One", "Two", "one")]
-    assert make_pool(rows, ("premise", "hypothesis", "label"), {}, 1)[1]["dropped"]["duplicate"] == 1
+    assert make_pool(rows, PAIRS, {}, 1)[1]["dropped"]["duplicate"] == 1
+
+
+def test_only_a_field_that_may_be_empty_may_be_empty():
+    rows = [{"premise": "", "hypothesis": "One", "label": "yes"}, {"premise": "Same", "hypothesis": "", "label": "yes"}]
+    assert make_pool(rows, PAIRS, {}, 1)[0] == [{"id": 0, **rows[0]}]
 
 
 def test_a_filter_that_no_row_can_pass_is_refused():

@@ -48,7 +48,7 @@ def test_the_first_line_with_text_is_the_translation(text, translated, more):
 @pytest.mark.parametrize(
     "prompt, message",
     [
-        ("Translate:", "needs {source} where the sentence goes"),
+        ("Translate:", "needs {source}: where the text of the row goes"),
         ("{sentence}", "unknown placeholder {sentence}; allowed: {source} ({{ and }} for braces)"),
         ("{source} {}", "unknown placeholder {}; allowed: {source} ({{ and }} for braces)"),
         ("{source!r}", "unknown placeholder {source!r}; allowed: {source} ({{ and }} for braces)"),
@@ -60,6 +60,12 @@ def test_a_template_that_cannot_work_is_refused(prompt, message):
     with pytest.raises(ValidationError) as error:
         translation.Spec.model_validate(SPEC | {"prompt": prompt})
     assert error.value.errors()[0]["msg"] == f"Value error, {message}"
+
+
+def test_the_contract_names_what_is_shown_scored_and_generated():
+    assert translation.source({"source": "Yes", "target": "Oui"}, SPEC) == "Yes"
+    assert translation.language(SPEC) == "fr"
+    assert translation.choices(SPEC) == []
 
 
 @pytest.mark.parametrize("language", ["English", "EN", "e", ""])
