@@ -27,13 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     metric = args.spec["metric"]
     rows, baseline = files.read_rows(args.outputs), files.read_rows(args.baseline)
     check_aligned(rows, baseline, args.outputs, args.baseline)
-    comparison = plugins.load("metrics", metric["kind"]).paired(
-        [row["output"] for row in rows],
-        [row["output"] for row in baseline],
-        [row["reference"] for row in rows],
-        metric,
-        args.spec["language"],
-    )
+    plugin = plugins.load("metrics", metric["kind"])
+    comparison = plugin.paired(rows, baseline, metric, args.spec["language"])
     result = {"metric": metric["kind"], "baseline": args.spec["baseline"], **asdict(comparison)}
     files.write_json(args.comparison, result)
 

@@ -1,7 +1,8 @@
 """Score generated outputs against their references.
 
 Reads   outputs.jsonl   rows {id, reference, output, …}
-Writes  score.json      {metric, title, value, low, high, confidence, signature, n, segments: one value a row}
+Writes  score.json      {metric, title, value, low, high, confidence, signature, standard_error, details, notes, n,
+                        segments: one value a row}
 
 --spec  {"metric": {"kind": "chrf", …}, "language": "fr"}
 """
@@ -24,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     metric = args.spec["metric"]
     rows = files.read_rows(args.outputs)
     plugin = plugins.load("metrics", metric["kind"])
-    score = plugin.score([row["output"] for row in rows], [row["reference"] for row in rows], metric, args.spec["language"])
-    result = asdict(score)
+    result = asdict(plugin.score(rows, metric, args.spec["language"]))
     segments = result.pop("segments")
     head = {"metric": metric["kind"], "title": plugin.title(metric)}
     files.write_json(args.score, {**head, **result, "n": len(rows), "segments": segments})

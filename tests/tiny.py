@@ -186,3 +186,12 @@ def write_hub_cache(cache: Path, kind: str, repo: str, revision: str, source: Pa
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(blob)
     return cache
+
+
+def output_rows(outputs, references, sources=None) -> list[dict]:
+    """Rows as generation writes them, with the keys that metrics read."""
+    sources = sources or [""] * len(outputs)
+    return [
+        {"id": number, "source": source, "reference": reference, "output": output, "text": output}
+        for number, (source, reference, output) in enumerate(zip(sources, references, outputs, strict=True))
+    ]

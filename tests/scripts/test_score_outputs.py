@@ -34,7 +34,8 @@ CHRF = {"kind": "chrf", "word_order": 2, "bootstrap": 100}
 
 def test_writes_score_interval_signature_and_segments(tmp_path):
     result = score(tmp_path, CHRF)
-    assert list(result) == ["metric", "title", "value", "low", "high", "confidence", "signature", "n", "segments"]
+    numbers = ["value", "low", "high", "confidence", "signature", "standard_error", "details", "notes", "n", "segments"]
+    assert list(result) == ["metric", "title", *numbers]
     assert (result["metric"], result["title"], result["n"], result["confidence"]) == ("chrf", "chrF++", 2, 0.95)
     assert result["segments"][0] == 100 and 0 < result["segments"][1] < 100
 

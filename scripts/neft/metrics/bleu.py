@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,17 +36,15 @@ def title(spec: dict[str, Any]) -> str:
     return "BLEU (lower case)" if spec["lowercase"] else "BLEU"
 
 
-def score(outputs: Sequence[str], references: Sequence[str], spec: dict[str, Any], language: str) -> scores.Score:
-    """Score outputs against one reference each; language: the code of the target language, which decides the tokenizer."""
+def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+    """Score output rows against one reference each; language: that of the outputs, which decides the tokenizer."""
     corpus = partial(_metric, spec, language)
-    return scores.score(corpus, partial(corpus, effective_order=True), outputs, references, spec["bootstrap"])
+    return scores.score(corpus, partial(corpus, effective_order=True), rows, spec["bootstrap"])
 
 
-def paired(
-    outputs: Sequence[str], baseline: Sequence[str], references: Sequence[str], spec: dict[str, Any], language: str
-) -> scores.Comparison:
+def paired(rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str) -> scores.Comparison:
     """Compare outputs with a baseline's on the same references."""
-    return scores.paired(partial(_metric, spec, language), outputs, baseline, references, spec["bootstrap"])
+    return scores.paired(partial(_metric, spec, language), rows, baseline, spec["bootstrap"])
 
 
 def _metric(spec: dict[str, Any], language: str, effective_order: bool = False) -> BLEU:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,17 +29,15 @@ def title(spec: dict[str, Any]) -> str:
     return {0: "chrF", 2: "chrF++"}.get(spec["word_order"], f"chrF, {spec['word_order']}-word")
 
 
-def score(outputs: Sequence[str], references: Sequence[str], spec: dict[str, Any], language: str) -> scores.Score:
-    """Score outputs against one reference each; the language plays no part, as characters need no tokenizer."""
+def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+    """Score output rows against one reference each; the language plays no part, as characters need no tokenizer."""
     metric = partial(_metric, spec)
-    return scores.score(metric, metric, outputs, references, spec["bootstrap"])
+    return scores.score(metric, metric, rows, spec["bootstrap"])
 
 
-def paired(
-    outputs: Sequence[str], baseline: Sequence[str], references: Sequence[str], spec: dict[str, Any], language: str
-) -> scores.Comparison:
+def paired(rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str) -> scores.Comparison:
     """Compare outputs with a baseline's on the same references."""
-    return scores.paired(partial(_metric, spec), outputs, baseline, references, spec["bootstrap"])
+    return scores.paired(partial(_metric, spec), rows, baseline, spec["bootstrap"])
 
 
 def _metric(spec: dict[str, Any]) -> CHRF:
