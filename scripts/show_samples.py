@@ -3,8 +3,9 @@
 Reads   results/<name>/{generate,score}/…   outputs of every run in the spec, and their scores by segment
 Writes  samples.html                        one file without outside assets
 
---spec  {"title": "…", "samples": 20, "seed": 1, "metric": "chrf" or null for no scores, "runs": […] as for `make_table.py`};
-        of a method with several seeds the first is shown
+--spec  {"title": "…", "samples": 20, "seed": 1, "metrics": ["chrf", …], "runs": […] as for `make_table.py`,
+        "languages": {"<test>": {"source": "en", "output": "fr"}}}; of the metrics the first that all methods have on a test set
+        stands beside their outputs; of a method with several seeds the first is shown
 """
 
 from __future__ import annotations
@@ -52,14 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--page", required=True)
     args = arguments.parse_args(argv)
 
-    metric, title = args.spec["metric"], args.spec["title"]
     groups = runs.group(runs.parse(args.spec["runs"]))
-    lead = "Test sentences drawn at random."
-    if metric:
-        score = runs.read(runs.paths(args.results, first(groups[0])[0]).scores[metric], "title")
-        lead += f" The number beside an output is its own score: {score['title']}, 0 to 100."
+    lead = "Test rows drawn at random. A number beside an output is its own score, 0 to 100."
     body = SEARCH + "".join(section(args.results, group, args.spec) for group in groups) + SCRIPT
-    files.write_text(args.page, page(title, lead, body, STYLE))
+    files.write_text(args.page, page(args.spec["title"], lead, body, STYLE))
 
 
 def first(group: runs.Group) -> list[runs.Run]:
@@ -68,26 +65,34 @@ def first(group: runs.Group) -> list[runs.Run]:
 
 
 def section(root: str, group: runs.Group, spec: dict[str, Any]) -> str:
-    """One group: a heading and a card for each sampled sentence."""
+    """One group: a heading and a card for each sampled row."""
+    metric = next((name for name in spec["metrics"] if all(name in one.metrics for one in first(group))), None)
+    shown = ""
     outputs: dict[str, list[dict[str, Any]]] = {}
     scores: dict[str, list[float]] = {}
     for one in first(group):
         paths = runs.paths(root, one)
         outputs[one.method] = files.read_rows(paths.outputs)
-        if spec["metric"]:
-            scores[one.method] = runs.read(paths.scores[spec["metric"]], "segments")["segments"]
+        if metric:
+            score = runs.read(paths.scores[metric], "segments", "title")
+            scores[one.method], shown = score["segments"], f"; beside each output its {score['title']}"
     sizes = {len(rows) for rows in [*outputs.values(), *scores.values()]}
     if len(sizes) > 1:
         raise NeftError(f"{group.test}: outputs and scores have {sorted(sizes)} rows; all must come from the same test set")
     (size,) = sizes
     sample = sorted(random.Random(spec["seed"]).sample(range(size), min(spec["samples"], size)))
-    cards = "\n".join(card({m: outputs[m][place] for m in outputs}, {m: scores[m][place] for m in scores}) for place in sample)
-    title = f"{group.model}, tuned on {group.dataset}, tested on {group.test}: {len(sample)} of {size} sentences"
+    languages = spec["languages"].get(group.test, {})
+    cards = "\n".join(
+        card({m: outputs[m][place] for m in outputs}, {m: scores[m][place] for m in scores}, languages) for place in sample
+    )
+    title = f"{group.model}, tuned on {group.dataset}, tested on {group.test}: {len(sample)} of {size} rows{shown}"
     return f"<section><h2>{escape(title)}</h2>\n{cards}\n</section>"
 
 
-def card(rows: dict[str, dict[str, Any]], scores: dict[str, float]) -> str:
-    """One sentence: source, reference, and a line for each method."""
+def card(rows: dict[str, dict[str, Any]], scores: dict[str, float], languages: dict[str, str]) -> str:
+    """One row: source, reference, and a line for each method; browsers choose fonts and voices by the texts' languages."""
+    lang = {part: f' lang="{escape(code)}"' for part, code in languages.items()}
+    source, output = lang.get("source", ""), lang.get("output", "")
     sentence = next(iter(rows.values()))
     lines = []
     for method, row in rows.items():
@@ -95,11 +100,11 @@ def card(rows: dict[str, dict[str, Any]], scores: dict[str, float]) -> str:
         text = escape(row["output"]) or '<span class="label">(empty)</span>'
         name = escape(method).replace("_", "_<wbr>")  # where a long name may break on a phone
         score = f'<td class="score">{scores[method]:.1f}</td>' if method in scores else ""
-        lines.append(f'<tr><th scope="row">{name}</th>{score}<td dir="auto">{text}{cut}</td></tr>')
+        lines.append(f'<tr><th scope="row">{name}</th>{score}<td dir="auto"><span{output}>{text}</span>{cut}</td></tr>')
     return (
         f'<article><p class="label">sentence {escape(str(sentence["id"]))}</p>'
-        f'<p dir="auto"><span class="label">source</span> {escape(sentence["source"])}</p>'
-        f'<p dir="auto"><span class="label">reference</span> <b>{escape(sentence["reference"])}</b></p>'
+        f'<p dir="auto"><span class="label">source</span> <span{source}>{escape(sentence["source"])}</span></p>'
+        f'<p dir="auto"><span class="label">reference</span> <b{output}>{escape(sentence["reference"])}</b></p>'
         f"<table>{''.join(lines)}</table></article>"
     )
 

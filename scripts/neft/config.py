@@ -242,6 +242,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield from (m for name in experiment.test for m in known(f"{key}.test", "dataset", name))
         yield from _empty_splits(config, key, experiment)
         yield from _unfit_metrics(config, key, experiment)
+        yield from _cut_too_late(config, experiment)
         if config.report.baseline not in experiment.methods:
             yield f"report.baseline: '{config.report.baseline}' is not among {key}.methods: {', '.join(experiment.methods)}"
     if len(set(config.seeds)) < len(config.seeds):
@@ -277,6 +278,17 @@ def _unfit_metrics(config: Config, key: str, experiment: Experiment) -> Iterator
                     f"{key}.metrics: '{name}' (kind {config.metrics[name].kind}) does not score a task of kind {task}, that of "
                     f"{test}; kinds that do: {', '.join(sorted(fitting))}. Test sets of other tasks go into another experiment"
                 )
+
+
+def _cut_too_late(config: Config, experiment: Experiment) -> Iterator[str]:
+    """A text that is still longer than any row may be when it is cut is left out instead."""
+    task = config.datasets[experiment.train].task if experiment.train in config.datasets else None
+    long = plugins.load("tasks", task.kind).LONG if task else None
+    if task and long and getattr(task, f"max_{long}_tokens") >= config.training.max_length:
+        yield (
+            f"datasets.{experiment.train}.task.max_{long}_tokens: must be below training.max_length "
+            f"({config.training.max_length}), which counts prompt and answer too; got {getattr(task, f'max_{long}_tokens')}"
+        )
 
 
 def _mask_references(config: Config) -> Iterator[str]:

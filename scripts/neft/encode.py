@@ -76,11 +76,61 @@ def examples(
     spec: Mapping[str, Any],
     stops: Collection[int],
     max_length: int,
-) -> tuple[list[Example], int]:
-    """Encode rows of a task, in their order. Those of more than `max_length` tokens are left out; their number comes second."""
+) -> tuple[list[Example], dict[str, int]]:
+    """Encode rows of a task, in their order, after `shorten`. Those of more than `max_length` tokens are left out.
+
+    The counts of both come second: {"too_long", "cut"}.
+    """
+    rows, cut = shorten(tokenizer, rows, task, spec)
     encoded = [example(tokenizer, task.messages(row, spec), task.target(row, spec), stops) for row in rows]
     kept = [e for e in encoded if len(e["input_ids"]) <= max_length]
-    return kept, len(encoded) - len(kept)
+    return kept, {"too_long": len(encoded) - len(kept), "cut": cut}
+
+
+def choices(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, answers: Sequence[str], stops: Collection[int]
+) -> tuple[list[int], list[list[int]]]:
+    """The prompt and each of several answers to it, its end token included: the very tokens that training has for them."""
+    encoded = [example(tokenizer, messages, answer, stops) for answer in answers]
+    start = encoded[0]["labels"].count(IGNORED)
+    return encoded[0]["input_ids"][:start], [one["input_ids"][start:] for one in encoded]
+
+
+def shorten(
+    tokenizer: PreTrainedTokenizerBase, rows: Iterable[Mapping[str, Any]], task: ModuleType, spec: Mapping[str, Any]
+) -> tuple[list[Mapping[str, Any]], int]:
+    """Cut the end off the task's long field where it has more tokens than the spec allows; the number of rows cut comes second.
+
+    Nothing is cut in the middle of a character, nor left to end in white space.
+    """
+    if task.LONG is None:
+        return list(rows), 0
+    field, budget = task.LONG, spec[f"max_{task.LONG}_tokens"]
+    before = list(rows)
+    after = [{**row, field: _beginning(tokenizer, row[field], budget)} for row in before]
+    return list(after), sum(one != other for one, other in zip(before, after, strict=True))
+
+
+def _beginning(tokenizer: PreTrainedTokenizerBase, text: str, budget: int) -> str:
+    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    if len(places) <= budget:
+        return text
+    text = text[: places[budget][0]].rstrip()  # where the first token over the budget starts
+    while len(_ids(tokenizer, text)) > budget:  # a token may have held the end of one character and the start of the next
+        text = text[:-1].rstrip()
+    return text
+
+
+def check_room(lengths: Sequence[int], rows: Sequence[Mapping[str, Any]], model: PreTrainedModel, where: object) -> None:
+    """Raises NeftError if a row needs more tokens (`lengths`: prompt and answer together) than the model has positions."""
+    room = getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
+    long = [(length, row["id"]) for length, row in zip(lengths, rows, strict=True) if length > room]
+    if long:
+        length, name = max(long, key=lambda pair: pair[0])
+        raise NeftError(
+            f"{where}: {len(long):,} of {len(rows):,} rows don't fit into the model's {room:,} positions; the longest, row "
+            f"{name}, needs {length:,} for prompt and answer; drop it by `filter`, cut it, or lower generation.max_new_tokens"
+        )
 
 
 def collate(batch: Sequence[Example]) -> dict[str, Tensor]:

@@ -1,4 +1,7 @@
-"""Greedy generation in batches: left-padded, with a key-value cache, and no work for answers that are finished."""
+"""Greedy generation in batches: left-padded, with a key-value cache, and no work for answers that are finished.
+
+`in_batches` does any work on many prompts that way, and resumes it after a kill.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -36,15 +39,8 @@ def greedy(model: PreTrainedModel, prompts: Sequence[Sequence[int]], stops: Coll
     batch. What all prompts begin with (system message, instruction) is read once. An answer that is finished leaves the batch
     and the cache: what is left costs only itself.
     """
-    device = model.device
-    cache, shared = _read_beginning(model, prompts)
-    rests = [list(prompt[shared:]) for prompt in prompts]
-    width = max(map(len, rests))
-    # [batch, width] and [batch, shared + width]; which token the padding is does not matter, it is masked.
-    ids = torch.tensor([[0] * (width - len(rest)) + rest for rest in rests], device=device)
-    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
-    stop_ids = torch.tensor(sorted(stops), device=device)
+    cache, ids, mask, positions = read_beginning(model, prompts)
+    stop_ids = torch.tensor(sorted(stops), device=model.device)
     answers: list[list[int]] = [[] for _ in prompts]
     finished = [False] * len(prompts)
     active = torch.arange(len(prompts))  # which prompt each row of the batch is
@@ -70,8 +66,14 @@ def greedy(model: PreTrainedModel, prompts: Sequence[Sequence[int]], stops: Coll
     return [Answer(tokens, end) for tokens, end in zip(answers, finished, strict=True)]
 
 
-def _read_beginning(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> tuple[DynamicCache, int]:
-    """A cache with a row for each prompt that holds what all prompts begin with, and the number of its tokens."""
+def read_beginning(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]]
+) -> tuple[DynamicCache, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Read what all prompts begin with, once; and the rest of each as tensors, padded on the left.
+
+    Returns a cache that holds the beginning, with a row for each prompt; the tokens that are left [batch, width]; the mask
+    [batch, beginning + width] and positions [batch, width] to read them with.
+    """
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config)
@@ -82,21 +84,19 @@ def _read_beginning(model: PreTrainedModel, prompts: Sequence[Sequence[int]]) ->
         beginning = torch.tensor([prompts[0][:shared]], device=model.device)
         model(input_ids=beginning, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache.batch_repeat_interleave(len(prompts))
-    return cache, shared
+    rests = [list(prompt[shared:]) for prompt in prompts]
+    width = max(map(len, rests))
+    # Which token the padding is does not matter, it is masked.
+    ids = torch.tensor([[0] * (width - len(rest)) + rest for rest in rests], device=model.device)
+    mask = torch.tensor([[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests], device=model.device)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, shared:]
+    return cache, ids, mask, positions
 
 
 def _common(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with: those that the first and the last have in common, sorted."""
     ordered = sorted(map(list, prompts))
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ordered[0], ordered[-1], strict=False)))
-
-
-@dataclass(frozen=True)
-class Part:
-    """The answers of one finished batch, by the prompts' numbers, and the seconds that they took."""
-
-    answers: dict[int, Answer]
-    seconds: float
 
 
 def generate(
@@ -109,49 +109,49 @@ def generate(
     parts: Path,
     identity: dict[str, Any],
 ) -> tuple[list[Answer], float]:
-    """Answer all prompts, in their order; and the seconds that it took, over all sittings.
+    """Answer all prompts, in their order; and the seconds that it took, over all sittings. The rest is as in `in_batches`."""
+
+    def answer(batch: list[int]) -> list[dict[str, Any]]:
+        return [asdict(one) for one in greedy(model, [prompts[number] for number in batch], stops, limit)]
+
+    kept, seconds = in_batches(answer, prompts, batch_size=batch_size, parts=parts, identity={**identity, "limit": limit})
+    return [Answer(**one) for one in kept], seconds
+
+
+def in_batches(
+    work: Callable[[list[int]], list[Any]],
+    prompts: Sequence[Sequence[int]],
+    *,
+    batch_size: int,
+    parts: Path,
+    identity: dict[str, Any],
+) -> tuple[list[Any], float]:
+    """What `work` makes (plain JSON values) of the numbers of each batch's prompts, in the prompts' order; and the seconds.
 
     Batches hold prompts of like length, the longest first: what does not fit into memory shows at once. Each finished batch is
     kept in `parts` until `discard`, and a run that was killed takes it from there; `identity` (plain JSON values) says what the
-    answers depend on, so that those of another model or setting are left alone.
+    results depend on, so that those of another model or setting are left alone.
     """
-    folder = _folder(parts, {**identity, "batch_size": batch_size, "limit": limit})
-    answers: dict[int, Answer] = {}
+    folder = _folder(parts, {**identity, "batch_size": batch_size})
+    found: dict[int, Any] = {}
     seconds = 0.0
     with progress.bar(len(prompts), "generating", "row") as bar:
-        for number, batch in enumerate(_batches(prompts, batch_size)):
-            file = folder / f"{number:06d}.json"
-            part = _read(file) if file.exists() else _answer(model, prompts, batch, stops, limit, file)
-            answers |= part.answers
-            seconds += part.seconds
+        for place, batch in enumerate(_batches(prompts, batch_size)):
+            file = folder / f"{place:06d}.json"
+            if not file.exists():
+                began = time.perf_counter()
+                results = work(batch)
+                files.write_json(file, {"results": results, "seconds": time.perf_counter() - began})
+            kept = files.read_json(file)
+            found |= dict(zip(batch, kept["results"], strict=True))
+            seconds += kept["seconds"]
             bar.update(len(batch))
-    return [answers[number] for number in range(len(prompts))], seconds
+    return [found[number] for number in range(len(prompts))], seconds
 
 
 def discard(parts: Path) -> None:
     """Remove the kept batches: call it when the outputs are safe."""
     shutil.rmtree(parts, ignore_errors=True)
-
-
-def _answer(
-    model: PreTrainedModel,
-    prompts: Sequence[Sequence[int]],
-    batch: list[int],
-    stops: Collection[int],
-    limit: int,
-    file: Path,
-) -> Part:
-    """Answer the prompts of these numbers and keep the answers in `file`."""
-    began = time.perf_counter()
-    answers = dict(zip(batch, greedy(model, [prompts[number] for number in batch], stops, limit), strict=True))
-    part = Part(answers, time.perf_counter() - began)
-    files.write_json(file, asdict(part))
-    return part
-
-
-def _read(file: Path) -> Part:
-    kept = files.read_json(file)
-    return Part({int(number): Answer(**answer) for number, answer in kept["answers"].items()}, kept["seconds"])
 
 
 def _batches(prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:

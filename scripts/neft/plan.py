@@ -67,8 +67,16 @@ class Plan:
 
     def samples(self) -> dict[str, Any]:
         """What the page of sample outputs shows; a metric that is meaningful for a single sentence stands beside each."""
-        metric = next((name for name, metric in self.config.metrics.items() if metric.kind == "chrf"), None)
-        options = {"samples": self.config.report.samples, "seed": self.config.seeds[0], "metric": metric}
+        kinds = ("chrf", "accuracy", "rouge", "comet")
+        metrics = [name for kind in kinds for name, metric in self.config.metrics.items() if metric.kind == kind]
+        tests = dict.fromkeys(test for experiment in self.config.experiments for test in experiment.test)
+        languages = {test: self._languages(self.config.datasets[test].task) for test in tests}
+        options = {
+            "samples": self.config.report.samples,
+            "seed": self.config.seeds[0],
+            "metrics": metrics,
+            "languages": languages,
+        }
         return {"title": "Sample outputs", "runs": self.shown()["runs"], **options}
 
     def figures(self) -> list[str]:
@@ -211,6 +219,11 @@ class Plan:
 
     def _model(self, w: Wildcards) -> dict[str, Any]:
         return {"trust_remote_code": self.config.models[w.model].trust_remote_code}
+
+    def _languages(self, task: Any) -> dict[str, str]:
+        """The languages of what a task's rows ask and of what is answered."""
+        output = plugins.load("tasks", task.kind).language(plain(task))
+        return {"source": getattr(task, "source_language", output), "output": output}
 
     def _training_spec(self, w: Wildcards, **more: Any) -> str:
         task, training = plain(self._dataset(w).task), plain(self.config.training)

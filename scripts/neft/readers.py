@@ -99,6 +99,8 @@ def pick(row: Row, columns: Mapping[str, str]) -> dict[str, str]:
     record = {}
     for field, column in columns.items():
         value = _value(values, column, where)
+        if isinstance(value, list) and all(isinstance(part, dict) for part in value):
+            value = json.dumps(value, ensure_ascii=False)  # a chat: its task looks inside
         if value is not None and not isinstance(value, str):
             raise NeftError(f"{where}: column '{column}' is no text but {json.dumps(value, default=str)[:60]}")
         record[field] = value or ""

@@ -86,7 +86,7 @@ def tune(
     checkpoints = args.checkpoints / hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
 
     model, tokenizer = runtime.load_model(args.model, "float32", **spec["model"])
-    train, dev, dropped = _examples(args, model, tokenizer, training.max_length)
+    train, dev, counts = _examples(args, model, tokenizer, training.max_length)
     total = sum(p.numel() for p in model.parameters())
     torch.manual_seed(spec["seed"])  # for what a method draws at its start
     model = plugin.prepare(model, method, _mask(mask_file, base_hash) if mask_file else None)
@@ -113,7 +113,8 @@ def tune(
         "total_parameters": total,
         "percent": 100 * trainable / total,
         "rows": {"train": len(train), "dev": len(dev)},
-        "dropped_too_long": dropped,
+        "dropped_too_long": {split: count["too_long"] for split, count in counts.items()},
+        "cut": {split: count["cut"] for split, count in counts.items()},
         **_course(progress),
         "peak_memory_bytes": runtime.peak_memory_bytes(device),
         "device": runtime.device_name(device),
@@ -132,13 +133,13 @@ def _mask(file: Path, base_hash: str) -> NeuronMask:
 
 def _examples(
     args: argparse.Namespace, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> tuple[list[encode.Example], list[encode.Example], dict[str, int]]:
-    """The train and dev rows as tokens, and how many of each were too long."""
+) -> tuple[list[encode.Example], list[encode.Example], dict[str, dict[str, int]]]:
+    """The train and dev rows as tokens, and how many of each were too long or cut."""
     task, spec = plugins.load("tasks", args.spec["task"]["kind"]), args.spec["task"]
     stops = encode.stop_tokens(model, tokenizer)
-    train, long_train = encode.examples(tokenizer, files.read_rows(args.train), task, spec, stops, max_length)
-    dev, long_dev = encode.examples(tokenizer, files.read_rows(args.dev), task, spec, stops, max_length)
-    return train, dev, {"train": long_train, "dev": long_dev}
+    train, of_train = encode.examples(tokenizer, files.read_rows(args.train), task, spec, stops, max_length)
+    dev, of_dev = encode.examples(tokenizer, files.read_rows(args.dev), task, spec, stops, max_length)
+    return train, dev, {"train": of_train, "dev": of_dev}
 
 
 def _course(progress: Progress) -> dict[str, Any]:

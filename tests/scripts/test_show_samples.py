@@ -19,7 +19,8 @@ def root(tmp_path):
 
 
 def show(root, folder, **options):
-    spec = {"title": "Sample outputs", "samples": 10, "seed": 1, "metric": "chrf"} | options
+    spec = {"title": "Sample outputs", "samples": 10, "seed": 1, "metrics": ["accuracy", "chrf"]} | options
+    spec["languages"] = {finished.TEST: {"source": "en", "output": "fr"}}
     path = folder / "samples.html"
     show_samples.main(
         ["--spec", finished.spec(finished.runs(methods=METHODS), **spec), "--results", str(root), "--page", str(path)]
@@ -49,11 +50,19 @@ def test_every_method_stands_under_its_sentence_with_its_own_score(root, tmp_pat
     paths = runs.paths(root, run)
     assert f">{files.read_rows(paths.outputs)[number]['output']}<" in card
     assert f">{files.read_json(paths.scores['chrf'])['segments'][number]:.1f}<" in card
-    assert "chrF++, 0 to 100" in page
+    assert "beside each output its chrF++" in page
+
+
+def test_texts_say_their_language(root, tmp_path):
+    page = show(root, tmp_path)
+    card = page[page.index("<article>") : page.index("</article>")]
+    assert card.count('<span lang="en">') == 1
+    assert card.count('<b lang="fr">') == 1
+    assert card.count('<span lang="fr">') == len(METHODS)
 
 
 def test_without_a_metric_there_are_no_scores(root, tmp_path):
-    assert 'class="score"' not in show(root, tmp_path, metric=None)
+    assert 'class="score"' not in show(root, tmp_path, metrics=[])
 
 
 def rewrite(root, method, **changes):

@@ -16,6 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
+NLI = {"kind": "nli", "language": "en", "labels": {"a": "yes", "b": "no"}, "prompt": "{premise} {hypothesis}?"}
+SUMMARY = {
+    "kind": "summarization",
+    "source_language": "en",
+    "target_language": "fr",
+    "max_document_tokens": 512,
+    "prompt": "{document}",
+}
+
+
 def broken(*changes: tuple[str, object]) -> str:
     """The message for the shipped configuration with some keys ("a.b.c") replaced; ... deletes a key."""
     values = copy.deepcopy(SHIPPED)
@@ -80,6 +90,12 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("datasets/ui-en-fr/source", SHIPPED["models"]["smollm2-135m-instruct"]["source"])], "datasets.ui-en-fr.source: this is a source for a model, but a dataset is needed"),
         ([("datasets/ui-en-fr/source/columns", {"sauce": "en"})], "datasets.ui-en-fr.source.columns: unknown field 'sauce' (did you mean 'source'?)"),
         ([("masks/random/axis", "row")], "masks: all masks of an experiment share one `axis`"),
+        ([("metrics/right", {"kind": "accuracy"}), ("experiments/0/metrics", ["chrf", "right"])], "experiments.0.metrics: 'right' (kind accuracy) does not score a task of kind translation, that of ui-en-fr; kinds that do: bleu, chrf, comet"),
+        ([("datasets/ui-en-fr/task", NLI | {"labels": {"a": "yes", "b": "YES"}})], "datasets.ui-en-fr.task.labels: every label needs a word of its own"),
+        ([("datasets/ui-en-fr/task", NLI | {"labels": {0: True, 1: False}})], "datasets.ui-en-fr.task.labels.0: should be a valid string, got true"),
+        ([("datasets/ui-en-fr/task", NLI | {"prompt": "{premise}"})], "datasets.ui-en-fr.task.prompt: needs {hypothesis}"),
+        ([("datasets/ui-en-fr/task", NLI)], "experiments.0.metrics: 'bleu' (kind bleu) does not score a task of kind nli, that of ui-en-fr; kinds that do: accuracy"),
+        ([("datasets/ui-en-fr/task", SUMMARY)], "datasets.ui-en-fr.task.max_document_tokens: must be below training.max_length (512), which counts prompt and answer too; got 512"),
         ([("training/micro_batch_size", 5)], "training: micro_batch_size 5 does not divide batch_size 16"),
     ],
 )  # fmt: skip

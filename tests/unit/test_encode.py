@@ -69,8 +69,52 @@ def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer, tiny_rows: P
     lengths = sorted(len(e["input_ids"]) for e in everything)
     limit = lengths[len(lengths) // 2]
     kept, dropped = encode.examples(tokenizer, rows, TASK, tuned.TASK, STOPS, limit)
-    assert none == 0 and 0 < dropped == len(rows) - len(kept)
+    assert none == {"too_long": 0, "cut": 0} and 0 < dropped["too_long"] == len(rows) - len(kept)
     assert kept == [e for e in everything if len(e["input_ids"]) <= limit]
+
+
+SUMMARY = {"kind": "summarization", "prompt": "Summarize:\n{document}", "max_document_tokens": 12}
+
+
+def test_documents_over_the_budget_lose_their_end_and_are_counted(tokenizer):
+    rows = [
+        {"id": 0, "document": "Open the file", "summary": "x"},
+        {"id": 1, "document": "Open the file. " * 9, "summary": "x"},
+    ]
+    task = plugins.load("tasks", "summarization")
+    short, cut = encode.shorten(tokenizer, rows, task, SUMMARY)
+    assert cut == 1 and short[0] == rows[0]
+    assert rows[1]["document"].startswith(short[1]["document"]) and short[1]["document"] != rows[1]["document"]
+    assert 10 <= len(tokenizer(short[1]["document"])["input_ids"]) <= 12
+    kept, counts = encode.examples(tokenizer, rows, task, SUMMARY, STOPS, 512)
+    assert counts == {"too_long": 0, "cut": 1}
+    assert short[1]["document"] + "<|im_end|>" in tokenizer.decode(kept[1]["input_ids"])
+
+
+@given(document=st.text(min_size=1, max_size=60), budget=st.integers(1, 30))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_document_is_cut_to_the_budget_and_to_no_less_than_it_must_be(tokenizer, document: str, budget: int):
+    spec = SUMMARY | {"max_document_tokens": budget}
+    (row,), cut = encode.shorten(tokenizer, [{"document": document}], plugins.load("tasks", "summarization"), spec)
+    tokens = len(tokenizer(document)["input_ids"])
+    assert document.startswith(row["document"])
+    assert len(tokenizer(row["document"])["input_ids"]) <= budget
+    assert cut == (tokens > budget) == (row["document"] != document)
+
+
+def test_a_task_without_a_long_field_is_left_as_it_is(tokenizer):
+    rows = [{"source": "Open the file " * 200}]
+    assert encode.shorten(tokenizer, rows, TASK, tuned.TASK) == (rows, 0)
+
+
+def test_rows_that_the_model_has_no_positions_for_are_counted_and_the_longest_named(tiny_model: Path):
+    model, _ = runtime.load_model(tiny_model, "float32")
+    rows = [{"id": 4}, {"id": 5}, {"id": 6}]
+    encode.check_room([256, 10, 256], rows, model, "test.jsonl")
+    with pytest.raises(NeftError) as error:
+        encode.check_room([257, 300, 256], rows, model, "test.jsonl")
+    message = "test.jsonl: 2 of 3 rows don't fit into the model's 256 positions; the longest, row 5, needs 300"
+    assert str(error.value).startswith(message)
 
 
 def test_padding_is_on_the_right_and_has_no_label():
