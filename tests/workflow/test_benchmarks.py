@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import Workflow
 
 import benchmark_rows
-from harness import Workflow
 from neft import files
 
 METRICS = {
