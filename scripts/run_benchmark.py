@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def load(args: argparse.Namespace, device: torch.device, precision: str, chat: bool) -> harness.Engine:
     """The model with what tuning changed in it, as lm-eval takes it."""
-    base_hash = identity.base_hash(args.model)
+    base_hash = identity.base_hash(args.model, **args.spec["model"])
     model, tokenizer = runtime.load_model(args.model, precision, **args.spec["model"])
     if args.delta:
         delta.apply(model, delta.Delta.load(args.delta), base_hash)
