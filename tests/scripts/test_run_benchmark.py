@@ -75,32 +75,38 @@ def test_ifeval_answers_are_those_of_generate_outputs(tiny_model: Path, data, tm
     assert [row["text"] for row in plain] == [row["text"] for row in files.read_rows(tmp_path / "outputs.jsonl")]
 
 
-def test_the_likeliest_letter_is_that_of_a_naive_computation(tiny_model: Path, data, tmp_path: Path):
+@pytest.mark.parametrize("times", [1, 20])
+def test_the_likeliest_letter_is_that_of_a_naive_computation(times: int, tiny_model: Path, data, tmp_path: Path):
+    """Also where a prompt is longer than the model's context (256 places) and loses its beginning."""
     import torch
 
-    run_benchmark.main(mmlu_arguments(tiny_model, tmp_path, data))
+    docs = [row | {"question": row["question"] * times} for row in benchmark_rows.questions(benchmark_rows.QUESTIONS)]
+    run_benchmark.main(
+        mmlu_arguments(tiny_model, tmp_path, data | {"mmlu": benchmark_rows.write(tmp_path / "docs.jsonl", docs)})
+    )
     rows = files.read_rows(tmp_path / "outputs.jsonl")
     model, tokenizer = runtime.load_model(tiny_model, "float32")
-    examples = benchmark_rows.questions(benchmark_rows.EXAMPLES)
-    for row, doc in zip(rows, benchmark_rows.questions(benchmark_rows.QUESTIONS), strict=True):
+    examples, cut = benchmark_rows.questions(benchmark_rows.EXAMPLES), 0
+    for row, doc in zip(rows, docs, strict=True):
         subject = doc["subject"].removesuffix("_val")
         shown = [example for example in examples if example["subject"] == f"{subject}_dev"][:2]
         prompt = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
         prompt += "".join(f"{mmlu.source(one, {})}\nAnswer: {one['answer']}\n\n" for one in shown)
         prompt += f"{mmlu.source(doc, {})}\nAnswer:"
         naive = {}
-        start = len(tokenizer(prompt)["input_ids"])
         for letter in "ABCD":
+            # The last token is only predicted, it takes no place.
             ids = torch.tensor([tokenizer(f"{prompt} {letter}")["input_ids"][-257:]])
-            start = min(start, 256)
             with torch.inference_mode():
-                logits = model(ids[:, :-1]).logits[0].log_softmax(-1)
-            tail = ids[0, 1:]
+                predicted = model(ids[:, :-1]).logits[0].log_softmax(-1)
             count = len(tokenizer(f"{prompt} {letter}")["input_ids"]) - len(tokenizer(prompt)["input_ids"])
-            naive[letter] = logits.gather(1, tail[:, None])[-count:].sum().item()
+            naive[letter] = predicted.gather(1, ids[0, 1:, None])[-count:].sum().item()
+        cut += len(tokenizer(f"{prompt} A")["input_ids"]) > 257
         assert row["scores"] == pytest.approx(naive, abs=1e-4)
         assert row["output"] == max(naive, key=naive.get) and row["reference"] == doc["answer"]
-    results = files.read_json(tmp_path / "stats.json")["results"]
+    stats = files.read_json(tmp_path / "stats.json")
+    assert stats["cut"] == cut and (cut > 0) == (times > 1)
+    results = stats["results"]
     right = sum(row["output"] == row["reference"] for row in rows)
     assert right == pytest.approx(sum(one["acc,none"] * one["sample_len"] for one in results.values()))
 
