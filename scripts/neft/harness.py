@@ -6,10 +6,10 @@ model a second way (without deltas), look tasks and data up by name, cache data 
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,9 +101,7 @@ class Engine(LM):  # type: ignore[misc]
                 prompts.append(self._cut(pairs[0][0], max(len(after) for _, after in pairs)))
                 answers.append([after for _, after in pairs])
             scores, seconds = generate.in_batches(
-                lambda batch, prompts=prompts, answers=answers: log_likelihoods(
-                    self.model, [prompts[number] for number in batch], [answers[number] for number in batch]
-                ),
+                partial(_compare, self.model, prompts, answers),
                 prompts,
                 batch_size=max(1, min(self.batch_size, BATCH_TOKENS // max(map(len, prompts)))),
                 parts=self.parts,
@@ -136,6 +134,12 @@ class Engine(LM):  # type: ignore[misc]
         return prompt[-room:]
 
 
+def _compare(
+    model: PreTrainedModel, prompts: list[list[int]], answers: list[list[list[int]]], batch: list[int]
+) -> list[list[float]]:
+    return log_likelihoods(model, [prompts[number] for number in batch], [answers[number] for number in batch])
+
+
 def run(
     tasks: Mapping[str, tuple[Config, Rows]], engine: Engine, system: str | None = None
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
@@ -145,7 +149,7 @@ def run(
     and lm-eval's own aggregates.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    api.tqdm = functools.partial(tqdm, disable=True)  # a bar for each task that takes no time
+    api.tqdm = partial(tqdm, disable=True)  # a bar for each task that takes no time
     made = {name: api.ConfigurableTask(config=_with_data(name, config, rows)) for name, (config, rows) in tasks.items()}
     found = evaluate(
         engine, {"tasks": made}, bootstrap_iters=0, apply_chat_template=engine.chat, system_instruction=system, log_samples=True
