@@ -17,6 +17,8 @@ rule generate_outputs:
         "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.log",
     benchmark:
         "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
+    wildcard_constraints:
+        test=one_of([name for name in CONFIG.datasets if name not in PLAN.benchmarks]),
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -42,4 +44,45 @@ rule generate_outputs:
             --outputs {output.outputs:q} \
             --stats {output.stats:q} \
             {params.delta:q} |& tee {log:q}
+        """
+
+
+rule run_benchmark:
+    """Let lm-eval ask and score a benchmark; the outputs lie where generate_outputs puts those of other test sets."""
+    input:
+        unpack(benchmark_inputs),
+        rows="results/{name}/data/{test}/test.jsonl",
+    output:
+        outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
+        stats="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.json",
+    log:
+        "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.log",
+    benchmark:
+        "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
+    wildcard_constraints:
+        test=one_of(PLAN.benchmarks),
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        batch_size=CONFIG.generation.batch_size,
+        mem_mb=4000,
+        runtime=480,
+    params:
+        spec=PLAN.run_benchmark,
+        code=PLAN.run_benchmark_code,
+        more=lambda w, input: options(input, "delta", "examples", "punkt"),
+    shell:
+        r"""
+        python scripts/run_benchmark.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --test {input.rows:q} \
+            --batch-size {resources.batch_size} \
+            --threads {threads} \
+            --parts {output.outputs:q}.parts \
+            --outputs {output.outputs:q} \
+            --stats {output.stats:q} \
+            {params.more:q} |& tee {log:q}
         """

@@ -27,13 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     baseline = args.spec["baseline"]
     groups = runs.group(runs.parse(args.spec["runs"]))
     tables = [rows(args.results, group, baseline) for group in groups]
-    metrics = list(dict.fromkeys(name for table in tables for row in table for name in row.results))
+    metrics = [list(dict.fromkeys(name for row in table for name in row.results)) for table in tables]
     height = 0.9 + 0.34 * max(len(table) for table in tables)
-    figure, axes = figures.panels(len(groups), len(metrics), 4.6, height, sharey="row")
+    figure, axes = figures.panels(len(groups), max(map(len, metrics)), 4.6, height, sharey="row")
     for line, (group, table) in enumerate(zip(groups, tables, strict=True)):
-        for column, metric in enumerate(metrics):
+        for column, metric in enumerate(metrics[line]):
             results = {row.method: row.results[metric] for row in table if metric in row.results}
             draw(axes[line, column], results, baseline)
+        for unused in axes[line, len(metrics[line]) :]:
+            unused.set_axis_off()
         axes[line, 0].set_title(f"{group.model} · {group.dataset} → {group.test}", fontsize=10)
     figures.save(figure, args.png, args.pdf)
 

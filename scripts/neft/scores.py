@@ -106,20 +106,24 @@ def mean(
     bootstrap: int,
     details: dict[str, float] | None = None,
     notes: Sequence[str] = (),
+    weights: Sequence[float] | None = None,
 ) -> Score:
-    """Score a corpus by the mean of its segments' scores, on whatever scale these have.
+    """Score a corpus by the mean of its segments' scores, on whatever scale these have; weights: how much each counts.
 
     The interval lies between the 2.5th and the 97.5th percentile of the means of `bootstrap` resamples; the standard error is
-    that of a mean, s / √n (None for one segment). signature: what made the segments' scores; the method is added to it.
+    that of a mean, s / √n (None for one segment), and with weights, which are resampled with their segments, that of a ratio of
+    sums, linearised. signature: what made the segments' scores; the method is added to it.
     Raises NeftError if there are no segments or one is not a finite number.
     """
     import numpy as np
 
-    values = _finite(segments)
-    low, high = np.percentile(_means(values, bootstrap), [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
-    error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+    values, counts, n = _finite(segments), _weights(weights, len(segments)), len(segments)
+    low, high = np.percentile(_means(values, counts, bootstrap), [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    value = float(np.average(values, weights=counts))
+    apart = counts * (values - value) / counts.mean()
+    error = float((apart @ apart / (n - 1) / n) ** 0.5) if n > 1 else None
     return Score(
-        value=float(values.mean()),
+        value=value,
         low=float(low),
         high=float(high),
         confidence=CONFIDENCE,
@@ -131,7 +135,13 @@ def mean(
     )
 
 
-def paired_means(segments: Sequence[float], baseline: Sequence[float], signature: str, bootstrap: int) -> Comparison:
+def paired_means(
+    segments: Sequence[float],
+    baseline: Sequence[float],
+    signature: str,
+    bootstrap: int,
+    weights: Sequence[float] | None = None,
+) -> Comparison:
     """Compare the means of two systems' scores on the same segments by a paired bootstrap with `bootstrap` resamples.
 
     Counts as sacrebleu does: how often the absolute difference of a resample, less the mean of all resamples', is larger than
@@ -143,20 +153,29 @@ def paired_means(segments: Sequence[float], baseline: Sequence[float], signature
     ours, theirs = _finite(segments), _finite(baseline)
     if len(ours) != len(theirs):
         raise NeftError(f"a paired test needs scores of the same segments, got {len(ours)} and {len(theirs)}")
-    value, other = float(ours.mean()), float(theirs.mean())
-    apart = np.abs(_means(ours, bootstrap) - _means(theirs, bootstrap))  # [bootstrap]: the same resamples for both
+    counts = _weights(weights, len(ours))
+    value, other = float(np.average(ours, weights=counts)), float(np.average(theirs, weights=counts))
+    # [bootstrap]: the same resamples for both
+    apart = np.abs(_means(ours, counts, bootstrap) - _means(theirs, counts, bootstrap))
     count = int((apart - apart.mean() > abs(value - other)).sum())
     p = 1.0 if value == other else (count + 1) / (bootstrap + 1)
     return Comparison(value, other, p, _resampled(signature, bootstrap))
 
 
-def _means(values: np.ndarray, bootstrap: int) -> np.ndarray:
-    """Means of resamples, [bootstrap] float64; for a given number of values always the same resamples."""
+def _weights(weights: Sequence[float] | None, n: int) -> np.ndarray:
+    import numpy as np
+
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def _means(values: np.ndarray, weights: np.ndarray, bootstrap: int) -> np.ndarray:
+    """Weighted means of resamples, [bootstrap] float64; for a given number of values always the same resamples."""
     import numpy as np
 
     # As sacrebleu draws them, but in blocks: all indices at once take 8 bytes a segment and resample.
     draw = np.random.default_rng(int(SEED))
-    return np.array([values[draw.choice(len(values), size=len(values), replace=True)].mean() for _ in range(bootstrap)])
+    picks = (draw.choice(len(values), size=len(values), replace=True) for _ in range(bootstrap))
+    return np.array([np.average(values[pick], weights=weights[pick]) for pick in picks])
 
 
 def _finite(values: Sequence[float]) -> np.ndarray:

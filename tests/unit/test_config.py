@@ -28,6 +28,16 @@ SUMMARY = {
 }
 
 
+NLI = {"kind": "nli", "language": "en", "labels": {"a": "yes", "b": "no"}, "prompt": "{premise} {hypothesis}?"}
+SUMMARY = {
+    "kind": "summarization",
+    "source_language": "en",
+    "target_language": "fr",
+    "max_document_tokens": 512,
+    "prompt": "{document}",
+}
+
+
 def broken(*changes: tuple[str, object]) -> str:
     """The message for the shipped configuration with some keys ("a.b.c") replaced; ... deletes a key."""
     values = copy.deepcopy(SHIPPED)
@@ -134,6 +144,25 @@ def test_a_mistake_is_named_with_its_place_and_what_is_allowed(changes, message)
     text = broken(*changes)
     assert text.startswith("config.yaml: ")
     assert f"config.yaml: {message}" in text
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"kind": "mmlu"}, "datasets.exam.task: `shots: 5` needs `examples`, the name of the data set to take them from"),
+        ({"kind": "mmlu", "examples": "ui-en"}, "datasets.exam.task.examples: unknown dataset 'ui-en' (did you mean 'ui-en-fr'?)"),
+        ({"kind": "mmlu", "examples": "ui-en-fr"}, "datasets.exam.task.examples: 'ui-en-fr' is of kind translation, but must be of kind mmlu"),
+        ({"kind": "ifeval", "nltk_data": "/no/data"}, "datasets.exam.task.nltk_data: no such file or folder: /no/data/tokenizers/punkt_tab/english"),
+        ({"kind": "ifeval"}, "experiments.0.train: 'exam' is of kind ifeval, which can only be tested; name it in `test`"),
+        ({"kind": "ifeval"}, "experiments.0.metrics: 'bleu' (kind bleu) does not score a task of kind ifeval"),
+    ],
+)  # fmt: skip
+def test_mistakes_with_benchmarks_are_named(task, message, tmp_path):
+    (tmp_path / "rows.jsonl").touch()
+    source = {"kind": "files", "paths": str(tmp_path / "rows.jsonl")}
+    exam = {"task": task, "source": source, "splits": {"train": 1, "dev": 1, "test": 1}}
+    changes = [("datasets/exam", exam), ("experiments/0/train", "exam"), ("experiments/0/test", ["exam"])]
+    assert f"config.yaml: {message}" in broken(*changes)
 
 
 def test_a_circle_of_masks_is_named():
