@@ -234,7 +234,7 @@ rule record_provenance:
     input:
         run_files("delta_record", "metrics", "outputs", "scores"),
         sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
-        [f"{R}/mask/{mask}.safetensors" for mask in PLAN.masks()],
+        list(dict.fromkeys([*(f"{R}/mask/{mask}.safetensors" for mask in PLAN.masks()), *ANALYSES.masks()])),
     output:
         provenance="results/{name}/provenance.json",
     log:

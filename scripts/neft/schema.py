@@ -1,8 +1,12 @@
-"""The base of every model that describes a piece of the config."""
+"""The base of every model that describes a piece of the config, and what a name in it looks like."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 
 
 class Strict(BaseModel):
