@@ -148,7 +148,7 @@ def _vectors(weight: Tensor, site: Site) -> Tensor:
 def _states(model: PreTrainedModel, texts: Sequence[Sequence[int]], most: int, capacity: int, pooling: str) -> Iterator[Tensor]:
     """Unit states [layers + 1, at most `capacity`, hidden]: gathered, since the more at once, the faster the products."""
     held, filled = torch.empty(0), 0
-    shared = len(commonprefix([list(text) for text in texts]))
+    shared = len(commonprefix([list(text) for text in texts]))  # noqa: RUF071  # of tokens, not of paths
     for number, batch in enumerate(_batches(texts, most)):
         lengths = torch.tensor([len(text) for text in batch], device=model.device)
         # Padded on the right: with causal attention no real token sees the padding, whatever it is.
