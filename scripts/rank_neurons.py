@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = plugins.load("tasks", spec["task"]["kind"])
     rows = files.read_rows(args.rows)[: spec["rows"]]
 
-    base_hash = identity.base_hash(args.model)
+    base_hash = identity.base_hash(args.model, **spec["model"])
     # Float32 on every device: a rank may hang on the last digit of a bfloat16 state.
     model, tokenizer = runtime.load_model(args.model, "float32", **spec["model"])
     delta = Delta.load(args.delta) if args.delta else None
