@@ -37,7 +37,7 @@ rule rank_neurons:
             --spec {params.spec:q} \
             --model {input.model:q} \
             --rows {input.rows:q} \
-            --memory {resources.block_mib} \
+            --memory {resources.block_mib:q} \
             --threads {threads} \
             --ranking {output.ranking:q} \
             {params.delta:q} |& tee {log:q}

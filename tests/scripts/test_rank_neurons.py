@@ -34,8 +34,8 @@ def delta(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def rank(model: Path, rows: Path, out: Path, *more: str, **spec) -> Utilization:
-    paths = ["--model", str(model), "--rows", str(rows), "--ranking", str(out)]
+def rank(model: Path, text: Path, out: Path, *more: str, **spec) -> Utilization:
+    paths = ["--model", str(model), "--rows", str(text), "--ranking", str(out)]
     rank_neurons.main(["--spec", json.dumps(SPEC | spec), *paths, *more])
     return load_utilization(out)
 
