@@ -25,9 +25,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write the result, renew the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hidden", type=int, nargs="+", default=[576, 4096], help="hidden sizes")
-    parser.add_argument("--states", type=int, nargs="+", default=[64, 512, 4096], help="states of a layer held at once")
-    parser.add_argument("--layers", type=int, default=4, help="layers whose states a neuron is compared with")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds that count")
+    parser.add_argument("--states", type=int, nargs="+", default=[64, 512, 2048], help="states of a layer held at once")
+    parser.add_argument("--neurons", type=int, default=2048, help="neurons of a matrix")
+    parser.add_argument("--layers", type=int, default=2, help="layers whose states a neuron is compared with")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds that count")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write here instead, and no page")
     args = parser.parse_args(argv)
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def compare(args: argparse.Namespace, hidden: int, count: int, device: torch.device) -> list[dict[str, Any]]:
     """Times of one size."""
-    draw, neurons = torch.Generator().manual_seed(0), hidden * 8 // 3
+    draw, neurons = torch.Generator().manual_seed(0), args.neurons
     rows = torch.randn(neurons, hidden, generator=draw).to(device, torch.bfloat16)
     columns = rows.t().contiguous().t()
     states = torch.randn(args.layers, count, hidden, generator=draw).to(device)

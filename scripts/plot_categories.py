@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from neft import figures, files
 from neft.cli import parser, run
-from neft.ranking import by_pair
+from neft.ranking import by_pair, reach
 
 # Grey levels and hatches that stay apart in print.
 LOOKS = {
@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     pairs = by_pair(found["pairs"])
     figure, axes = figures.panels(1, 1, 7.2, 1.6 + 0.62 * len(pairs))
     draw(axes[0, 0], pairs)
-    places = f"more than {found['threshold']:,.0f} of {found['neurons']:,} places"
-    axes[0, 0].set_title(f"strongly affected: {places} apart", fontsize=10)
+    places = f"more than {found['threshold']:,.0f} of {found['neurons']:,} places apart"
+    axes[0, 0].set_title(f"strongly affected: {places}{reach(pairs)}", fontsize=10)
     figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     figures.save(figure, args.png, args.pdf)
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 
 from neft import figures, files
 from neft.cli import parser, run
-from neft.ranking import by_pair
+from neft.ranking import by_pair, reach
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     figure, axes = figures.panels(1, 2, 5.4, max(3.6, 1.2 + 0.34 * len(pairs)))
     draw_buckets(axes[0, 0], pairs)
     draw_means(axes[0, 1], pairs)
-    axes[0, 0].set_title(f"{found['neurons']:,} neurons")
+    axes[0, 0].set_title(f"{found['neurons']:,} neurons{reach(pairs)}", fontsize=10)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=3, fontsize=9)
     figures.save(figure, args.png, args.pdf)
 
@@ -45,10 +45,10 @@ def draw_buckets(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
         # Seeds in rows. Lines stand a little apart, so that their bars can be told apart.
         values = np.array([[run["buckets"][place]["mean"] for place in filled] for run in pairs[name]])
         mean = values.mean(0)
-        reach = [mean - values.min(0), values.max(0) - mean] if len(values) > 1 else None
+        spread = [mean - values.min(0), values.max(0) - mean] if len(values) > 1 else None
         x = np.arange(len(filled)) + 0.3 * ((number + 0.5) / len(pairs) - 0.5)
         look = {"color": style.color, "linestyle": style.line, "marker": style.marker, "markersize": 5, "linewidth": 1.4}
-        axes.errorbar(x, mean, yerr=reach, label=name, capsize=2, elinewidth=1, **look)
+        axes.errorbar(x, mean, yerr=spread, label=name, capsize=2, elinewidth=1, **look)
     unrelated = [first["buckets"][place]["unrelated"] for place in filled]
     axes.plot(unrelated, color=figures.SOFT, linewidth=0.9, linestyle=(0, (1, 2)), label="if the two had nothing in common")
     labels = [f"{first['buckets'][place]['low']:g}–{first['buckets'][place]['high']:g}" for place in filled]
@@ -66,7 +66,7 @@ def draw_means(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
         axes.plot(statistics.mean(values), place, style.marker, color=style.color, markersize=6.5, clip_on=False)
     axes.set_yticks(range(len(pairs)), list(pairs))
     axes.set_ylim(len(pairs) - 0.4, -0.6)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * max(max(run["mean"] for runs in pairs.values() for run in runs), 1))
     axes.set_xlabel("mean |rank difference| over all neurons (places)")
     figures.quiet_y(axes)
 

@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     generation = ["--model", str(tiny_model), "--rows", "3", "--limit", "4", "--batch", "2"]
     generate.main([*quick, *generation, "--out", str(folder / "generate.cpu.json")])
     similarity.main([*quick, "--gib", "0.001", "--hidden", "64", "--out", str(folder / "similarity.cpu.json")])
-    small = ["--hidden", "32", "--states", "8"]
+    small = ["--hidden", "32", "--states", "8", "--neurons", "16"]
     utilization.main([*quick, *small, "--out", str(folder / "utilization.cpu.json")])
     return folder
 

@@ -122,3 +122,9 @@ def by_pair(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     for run in runs:
         found.setdefault(f"{run['a']} → {run['b']}", []).append(run)
     return found
+
+
+def reach(pairs: Mapping[str, Sequence[Any]]) -> str:
+    """What a figure's title says of its bars: nothing where no pair has several seeds."""
+    seeds = max(map(len, pairs.values()))
+    return f"; thin bars: lowest to highest of {seeds} seeds" if seeds > 1 else ""

@@ -102,3 +102,8 @@ def test_seeds_of_a_pair_stand_together() -> None:
     runs = [{"a": "x", "b": b, "seed": seed} for seed in (1, 2) for b in ("y", "z")]
     found = ranking.by_pair(runs)
     assert {name: [run["seed"] for run in group] for name, group in found.items()} == {"x → y": [1, 2], "x → z": [1, 2]}
+
+
+def test_a_figure_says_what_its_bars_are_where_there_are_seeds() -> None:
+    assert ranking.reach({"x": [{}], "y": [{}, {}]}) == "; thin bars: lowest to highest of 2 seeds"
+    assert ranking.reach({"x": [{}]}) == ""
