@@ -43,6 +43,7 @@ test-fast: lint
 bench: .venv/main
 	PYTHONPATH=scripts python benchmarks/train_step.py
 	PYTHONPATH=scripts python benchmarks/similarity.py
+	PYTHONPATH=scripts python benchmarks/utilization.py
 	PYTHONPATH=scripts python benchmarks/generate.py
 
 docs: .venv/main

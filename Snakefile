@@ -22,6 +22,7 @@ include: "rules/select.smk"
 include: "rules/tune.smk"
 include: "rules/generate.smk"
 include: "rules/score.smk"
+include: "rules/analyse.smk"
 include: "rules/report.smk"
 
 

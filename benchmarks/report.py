@@ -17,7 +17,7 @@ from neft import figures, files
 DOCS = Path(__file__).parents[1] / "docs"
 BARS = {"limit": 1.08, "lora": 0.80, "masked": 0.60}
 """How long a step of neft may take at most, as a multiple of another's."""
-STATE_BAR, DISK_BAR, READING_BAR = 16.5, 2.05, 0.60
+STATE_BAR, DISK_BAR, READING_BAR, PRODUCTS_BAR = 16.5, 2.05, 0.60, 0.50
 INTRO = """# Benchmarks
 
 Written by `python benchmarks/report.py` from `benchmarks/results/`; `make bench` measures again. All that is compared ran in
@@ -29,7 +29,12 @@ are those the project sets itself; a bar that is missed says so.
 def write(results: Path = RESULTS, docs: Path = DOCS) -> None:
     """Make the page from whatever results there are."""
     parts = [INTRO]
-    for name, show in (("train_step", train_step), ("similarity", similarity), ("generate", generate)):
+    for name, show in (
+        ("train_step", train_step),
+        ("similarity", similarity),
+        ("utilization", utilization),
+        ("generate", generate),
+    ):
         for file in sorted(results.glob(f"{name}.*.json")):
             parts.append(show(files.read_json(file), docs, file.stem))
     files.write_text(docs / "benchmarks.md", "\n".join(parts))
@@ -106,6 +111,24 @@ def similarity(result: dict[str, Any], docs: Path, stem: str) -> str:
         "Page cache warm, the same reader and threads. `reading` brings both files into memory, tensor by tensor; `reused`",
         "copies them through one small buffer, which nothing that keeps what it reads can reach. Bar: 0.60 of reading.\n",
         table(["stored as", "what", "GiB", "GB/s", "of reading", "bar"], rows),
+    ])  # fmt: skip
+
+
+def utilization(result: dict[str, Any], docs: Path, stem: str) -> str:
+    """How fast neurons are correlated with hidden states on one device."""
+    rows = [
+        [
+            f"{row['hidden']:,}", f"{row['neurons']:,}", f"{row['layers']} x {row['states']:,}", row["what"],
+            f"{1000 * row['seconds']:.1f}", f"{row['gigaflops']:,.0f}", f"{row['share_of_products']:.2f}",
+            "" if row["what"] == "products" else met(row["share_of_products"] >= PRODUCTS_BAR),
+        ]
+        for row in result["rows"]
+    ]  # fmt: skip
+    return "\n".join([
+        f"## Correlating neurons with hidden states: {where(result)}, {load(result)}\n",
+        "`products` multiplies float32 vectors that are centred and of length one already; `neft` starts from the bfloat16",
+        "weights and ends with every neuron's highest correlation. Bar: 0.50 of the products' speed.\n",
+        table(["hidden size", "neurons", "states", "what", "ms", "GFLOP/s", "of products", "bar"], rows),
     ])  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-STAGES = ["data", "model", "select", "tune", "generate", "score", "report"]
+STAGES = ["data", "model", "select", "tune", "generate", "score", "analyse", "report"]
 
 
 def edges() -> set[tuple[str, str]]:
@@ -27,7 +27,8 @@ def drawing(edges: set[tuple[str, str]]) -> str:
     for stage in STAGES:
         rules = re.findall(r"^rule (\w+):", (README.parent / f"rules/{stage}.smk").read_text(), re.M)
         shown = [rule for rule in rules if any(rule in edge for edge in edges)]
-        lines += [f"  subgraph {stage}", *(f"    {rule}" for rule in shown), "  end"]
+        if shown:
+            lines += [f"  subgraph {stage}", *(f"    {rule}" for rule in shown), "  end"]
     return "\n".join([*lines, *(f"  {a} --> {b}" for a, b in sorted(edges)), "```"])
 
 

@@ -17,6 +17,7 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 from snakemake.settings.types import DeploymentMethod
 
 from neft import config as configuration, mask_uses, plugins
+from neft.analysis_plan import AnalysisPlan
 from neft.errors import NeftError
 from neft.plan import Plan, code, plain, spec
 from neft.runs import UNTUNED, paths
@@ -28,6 +29,7 @@ except NeftError as mistakes:
 
 PLAN = Plan(CONFIG)
 R = f"results/{CONFIG.name}"
+ANALYSES = AnalysisPlan(PLAN, R)
 
 # A job that computes gets all cores, so that one runs at a time: full fine-tuning of the 135M model holds 4.7 GB, and a second thread
 # is well used (a step took 2.15 s with two, 3.93 s with one).
@@ -50,10 +52,13 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     dataset=one_of([*CONFIG.datasets, UNTUNED]),
     test=one_of(CONFIG.datasets),
+    sample=one_of(CONFIG.datasets),
     method=one_of(CONFIG.methods),
     mask=one_of(CONFIG.masks),
     step="|-step[0-9]+",
     metric=one_of(CONFIG.metrics),
+    ranks=one_of(CONFIG.analyses.ranks),
+    overlap=one_of(CONFIG.analyses.overlaps),
     split="train|dev|test",
     seed="[0-9]+",
     trial="lr[0-9][0-9.e-]*",
@@ -176,6 +181,7 @@ PRODUCTS = [
     *run_files("outputs", "scores", "comparisons", "metrics"),
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),
     *(f"{R}/figures/{figure}.{kind}" for figure in PLAN.figures() for kind in ("png", "pdf")),
+    *ANALYSES.products(),
     f"{R}/samples/samples.html",
     f"{R}/config.html",
     f"{R}/provenance.json",

@@ -268,7 +268,7 @@ rule record_provenance:
         run_files("delta_record", "metrics", "outputs", "scores"),
         sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
         sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
-        [f"{mask}.safetensors" for mask in PLAN.masks()],
+        list(dict.fromkeys([*(f"{mask}.safetensors" for mask in PLAN.masks()), *ANALYSES.masks()])),
     output:
         provenance="results/{name}/provenance.json",
     log:

@@ -15,6 +15,7 @@ import generate
 import report
 import similarity
 import train_step
+import utilization
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,8 @@ def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     generation = ["--model", str(tiny_model), "--rows", "3", "--limit", "4", "--batch", "2"]
     generate.main([*quick, *generation, "--out", str(folder / "generate.cpu.json")])
     similarity.main([*quick, "--gib", "0.001", "--hidden", "64", "--out", str(folder / "similarity.cpu.json")])
+    small = ["--hidden", "32", "--states", "8", "--neurons", "16"]
+    utilization.main([*quick, *small, "--out", str(folder / "utilization.cpu.json")])
     return folder
 
 
@@ -73,7 +76,7 @@ def test_all_ways_to_generate_give_the_same_answers(results: Path) -> None:
 def test_the_page_shows_every_result_and_says_where_a_bar_is_missed(results: Path, tmp_path: Path) -> None:
     report.write(results, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
-    for heading in ("## A training step", "## Comparing two checkpoints", "## Generating"):
+    for heading in ("## A training step", "## Comparing two checkpoints", "## Correlating neurons", "## Generating"):
         assert heading in page
     assert "| delta ≤ 2.05 bytes/parameter | tiny | bfloat16 | 5% | " in page
     assert "**missed**" in page  # so small a delta is mostly header

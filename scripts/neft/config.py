@@ -11,17 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, StringConstraints, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from neft import mask_uses, plugins
+from neft.analyses import Analyses
 from neft.data import Filter
 from neft.errors import NeftError
 from neft.runs import UNTUNED
-from neft.schema import Strict
+from neft.schema import Name, Strict
 from neft.tuning import Generation, Probe, Training
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-
 
 if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Source = Any
@@ -132,6 +130,8 @@ class Config(Strict):
     """Scores by name."""
     experiments: tuple[Experiment, ...] = Field(min_length=1)
     """What is compared with what."""
+    analyses: Analyses = Analyses()
+    """What is studied of neurons beside the scores: utilization ranks, overlap of masks."""
     report: Report = Report()
     """Settings of tables and pages."""
 
@@ -249,6 +249,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if UNTUNED in config.datasets:
         yield f"datasets.{UNTUNED}: this name stands for no dataset in results/; choose another"
     yield from mask_uses.mistakes(config)
+    yield from _analyses(config)
     yield from _sources(config)
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)
@@ -312,6 +313,44 @@ def _cut_too_late(config: Config, experiment: Experiment) -> Iterator[str]:
             f"datasets.{experiment.train}.task.max_{long}_tokens: must be below training.max_length "
             f"({config.training.max_length}), which counts prompt and answer too; got {getattr(task, f'max_{long}_tokens')}"
         )
+
+
+def _analyses(config: Config) -> Iterator[str]:
+    """Every name in an analysis must exist, its splits must have rows, and the two sides of a pair must differ."""
+    groups: dict[str, Any] = {"method": config.methods, "mask": config.masks}
+    analyses = config.analyses
+    both: list[tuple[str, dict[str, Any]]] = [("ranks", dict(analyses.ranks)), ("overlaps", dict(analyses.overlaps))]
+    for group, blocks in both:
+        for name, block in blocks.items():
+            key = f"analyses.{group}.{name}"
+            if block.model not in config.models:
+                yield f"{key}.model: {plugins.unknown('model', block.model, list(config.models))}"
+            yield from _rows(config, f"{key}.dataset", block.dataset, "train")
+            for number, pair in enumerate(block.pairs):
+                place, what = f"{key}.pairs.{number}", "method" if group == "ranks" else "mask"
+                if pair.a == pair.b:
+                    yield f"{place}: a and b are the same {what}"
+                for letter, side in (("a", pair.a), ("b", pair.b)):
+                    named = getattr(side, what)
+                    if named not in groups[what]:
+                        yield f"{place}.{letter}.{what}: {plugins.unknown(what, named, list(groups[what]))}"
+                    if side.dataset:
+                        yield from _rows(config, f"{place}.{letter}.dataset", side.dataset, "train")
+    for name, ranks in analyses.ranks.items():
+        read = analyses.utilization
+        place, sample = (f"analyses.ranks.{name}.sample", ranks.sample) if ranks.sample else ("", ranks.dataset)
+        # A data set that isn't there was named already, unless it is named here alone.
+        if place or sample in config.datasets:
+            yield from _rows(config, place or f"analyses.ranks.{name}.dataset", sample, read.split, read.rows or 1)
+
+
+def _rows(config: Config, key: str, name: str, split: str, rows: int = 1) -> Iterator[str]:
+    """A data set that must be there and have so many rows in a split."""
+    if name not in config.datasets:
+        yield f"{key}: {plugins.unknown('dataset', name, list(config.datasets))}"
+    elif getattr(config.datasets[name].splits, split) < rows:
+        found = getattr(config.datasets[name].splits, split)
+        yield f"datasets.{name}.splits.{split}: {key} needs at least {rows} rows, got {found}"
 
 
 def _sources(config: Config) -> Iterator[str]:

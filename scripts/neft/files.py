@@ -1,4 +1,4 @@
-"""Reading and writing small files: JSON and JSON Lines, always whole.
+"""Reading and writing small files: JSON, JSON Lines and CSV, always whole.
 
 A killed or orphaned job must not leave half a file that looks finished, so everything is written under a temporary name in
 the same folder and renamed.
@@ -6,11 +6,13 @@ the same folder and renamed.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,15 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
             raise NeftError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
         rows.append(row)
     return rows
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same keys as CSV, atomically; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def sha256(path: str | Path) -> str:

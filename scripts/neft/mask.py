@@ -33,8 +33,9 @@ class Count(NamedTuple):
 class Overlap(NamedTuple):
     """How many neurons two masks share, and how many they would share by chance.
 
-    `first` and `second` are the masks' sizes, `offered` the neurons of all their matrices. `chance` is what two random
-    masks of these sizes share on average, `chance_by_module` what those do that have the same sizes in every module.
+    `first` and `second` are the masks' sizes, `offered` the neurons of all their matrices. `chance` is what two masks of these
+    sizes share on average if each is drawn at random from the neurons that it could choose from, with its own `scope`;
+    `chance_by_module` what those do that have the same sizes in every module.
     """
 
     shared: int
@@ -108,6 +109,16 @@ class NeuronMask:
         """Per key "row" or "column"."""
         return {key: site.axis for key, site in self.sites.items()}
 
+    def rate(self, key: str) -> float:
+        """How likely a random mask of this size and scope holds a given neuron of `key`; 0 where it couldn't choose from."""
+        if key not in self.sites:
+            return 0.0
+        scope = self.selector.get("scope", "global")
+        group = {"module": [key], "layer": [k for k in self.sites if neurons.layer_of(k) == neurons.layer_of(key)]}
+        keys = group.get(scope, list(self.sites))
+        offered = sum(self.sites[k].count for k in keys)
+        return sum(len(self.indices[k]) for k in keys if k in self.indices) / offered
+
     @cached_property
     def sha256(self) -> str:
         """A hash of all that the mask says; resuming a run with another mask is refused by it."""
@@ -176,7 +187,7 @@ def overlap(first: NeuronMask, second: NeuronMask) -> Overlap:
         first=first.count,
         second=second.count,
         offered=offered,
-        chance=first.count * second.count / offered,
+        chance=sum(site.count * first.rate(key) * second.rate(key) for key, site in sites.items()),
         chance_by_module=sum(a * b / sites[key].count for key, (a, b) in pairs.items()),
     )
 

@@ -1,4 +1,4 @@
-"""What figures need to know of masks and distances: plain arrays, without torch, which takes longer to start than to draw."""
+"""Masks, distances and utilization as plain arrays: torch takes longer to start than a figure or ranking takes to make."""
 
 from __future__ import annotations
 
@@ -26,6 +26,19 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Utilization:
+    """Of every neuron of one model the highest correlation with its hidden states (float32), and whether it was trained (bool).
+
+    `model` says which base model it is, `text` which text and settings: only what agrees in both can be compared.
+    """
+
+    scores: Vectors
+    trained: Vectors
+    model: str
+    text: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Cut:
     """A distance that parts a mask's neurons from the others: chosen are those from it on, or those up to it."""
 
@@ -44,6 +57,13 @@ def load_distances(path: str | Path) -> Vectors:
     """Read distances that `neft.similarity` saved, float32 [neurons]. Raises NeftError, naming the file, if it holds none."""
     vectors, metadata = _load(path, "scores")
     return {key: vectors[key] for key in metadata["order"]}
+
+
+def load_utilization(path: str | Path) -> Utilization:
+    """Read what `neft.utilization.save` wrote. Raises NeftError, naming the file, if it is something else."""
+    vectors, metadata = _load(path, "utilization")
+    scores, trained = ({key: vectors[f"{part}:{key}"] for key in metadata["order"]} for part in ("score", "trained"))
+    return Utilization(scores, trained, metadata["base_hash"], metadata["text"])
 
 
 def _load(path: str | Path, what: str) -> tuple[Vectors, dict[str, Any]]:

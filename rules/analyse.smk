@@ -1,0 +1,206 @@
+"""
+Look at neurons beside the scores: how much models use each of them, how that changes, which of them masks share.
+NEEDS  results/{name}/model/{model}/  results/{name}/tune/…/chosen/delta.safetensors  results/{name}/data/{sample}/{split}.jsonl
+       results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors
+MAKES  results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.safetensors
+       results/{name}/tables/{ranks,categories,overlap}_….{csv,json,md,tex,html}  results/{name}/figures/{ranks,categories}_….{png,pdf}
+"""
+
+
+rule rank_neurons:
+    """How much one model uses each of its neurons: the highest Pearson correlation with the hidden states of a sample."""
+    input:
+        unpack(generate_inputs),
+        rows=lambda w: f"{R}/data/{w.sample}/{CONFIG.analyses.utilization.split}.jsonl",
+    output:
+        ranking="results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.safetensors",
+    log:
+        "results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.log",
+    benchmark:
+        "results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        # A resource, not a param: changing it must rerun nothing.
+        block_mib=CONFIG.analyses.utilization.memory,
+        mem_mb=3000 + CONFIG.analyses.utilization.memory,
+        runtime=240,
+    params:
+        spec=ANALYSES.rank_neurons,
+        code=ANALYSES.rank_neurons_code,
+        delta=lambda w, input: options(input, "delta"),
+    shell:
+        r"""
+        python scripts/rank_neurons.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --rows {input.rows:q} \
+            --memory {resources.block_mib:q} \
+            --threads {threads} \
+            --ranking {output.ranking:q} \
+            {params.delta:q} |& tee {log:q}
+        """
+
+
+rule compare_ranks:
+    """Mean rank difference between pairs of models, by percentile and over all neurons."""
+    input:
+        unpack(lambda w: ANALYSES.files(ANALYSES.rank_pairs(w.ranks))),
+    output:
+        json="results/{name}/tables/ranks_{ranks}.json",
+        csv="results/{name}/tables/ranks_{ranks}.csv",
+    log:
+        "results/{name}/tables/ranks_{ranks}.log",
+    benchmark:
+        "results/{name}/tables/ranks_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=ANALYSES.compare_ranks,
+        code=code("compare_ranks"),
+    shell:
+        r"""
+        python scripts/compare_ranks.py \
+            --spec {params.spec:q} \
+            --first {input.first:q} \
+            --second {input.second:q} \
+            --json {output.json:q} \
+            --csv {output.csv:q} |& tee {log:q}
+        """
+
+
+rule count_categories:
+    """Neurons that are strongly affected, suppressed and indirectly affected, between pairs of models."""
+    input:
+        unpack(lambda w: ANALYSES.files(ANALYSES.rank_pairs(w.ranks))),
+    output:
+        json="results/{name}/tables/categories_{ranks}.json",
+        csv="results/{name}/tables/categories_{ranks}.csv",
+    log:
+        "results/{name}/tables/categories_{ranks}.log",
+    benchmark:
+        "results/{name}/tables/categories_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=ANALYSES.count_categories,
+        code=code("count_categories"),
+    shell:
+        r"""
+        python scripts/count_categories.py \
+            --spec {params.spec:q} \
+            --first {input.first:q} \
+            --second {input.second:q} \
+            --json {output.json:q} \
+            --csv {output.csv:q} |& tee {log:q}
+        """
+
+
+rule overlap_masks:
+    """Neurons that pairs of masks share, beside chance."""
+    input:
+        unpack(lambda w: ANALYSES.files(ANALYSES.mask_pairs(w.overlap))),
+    output:
+        csv="results/{name}/tables/overlap_{overlap}.csv",
+        markdown="results/{name}/tables/overlap_{overlap}.md",
+        latex="results/{name}/tables/overlap_{overlap}.tex",
+        html=report(
+            "results/{name}/tables/overlap_{overlap}.html",
+            caption="../report/overlap.rst",
+            category="Neurons",
+            labels={"what": "Overlap of masks", "analysis": "{overlap}"},
+        ),
+    log:
+        "results/{name}/tables/overlap_{overlap}.log",
+    benchmark:
+        "results/{name}/tables/overlap_{overlap}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=ANALYSES.overlap_masks,
+        code=code("overlap_masks"),
+    shell:
+        r"""
+        python scripts/overlap_masks.py \
+            --spec {params.spec:q} \
+            --first {input.first:q} \
+            --second {input.second:q} \
+            --csv {output.csv:q} \
+            --markdown {output.markdown:q} \
+            --latex {output.latex:q} \
+            --html {output.html:q} |& tee {log:q}
+        """
+
+
+rule plot_ranks:
+    """Mean rank difference between pairs of models, by percentile and over all neurons."""
+    input:
+        ranks="results/{name}/tables/ranks_{ranks}.json",
+    output:
+        png=report(
+            "results/{name}/figures/ranks_{ranks}.png",
+            caption="../report/ranks.rst",
+            category="Neurons",
+            labels={"what": "Rank differences", "analysis": "{ranks}"},
+        ),
+        pdf="results/{name}/figures/ranks_{ranks}.pdf",
+    log:
+        "results/{name}/figures/ranks_{ranks}.log",
+    benchmark:
+        "results/{name}/figures/ranks_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(),
+        code=code("plot_ranks"),
+    shell:
+        r"""
+        python scripts/plot_ranks.py \
+            --spec {params.spec:q} \
+            --ranks {input.ranks:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_categories:
+    """Counts of strongly affected, suppressed and indirectly affected neurons."""
+    input:
+        categories="results/{name}/tables/categories_{ranks}.json",
+    output:
+        png=report(
+            "results/{name}/figures/categories_{ranks}.png",
+            caption="../report/categories.rst",
+            category="Neurons",
+            labels={"what": "Affected neurons", "analysis": "{ranks}"},
+        ),
+        pdf="results/{name}/figures/categories_{ranks}.pdf",
+    log:
+        "results/{name}/figures/categories_{ranks}.log",
+    benchmark:
+        "results/{name}/figures/categories_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(),
+        code=code("plot_categories"),
+    shell:
+        r"""
+        python scripts/plot_categories.py \
+            --spec {params.spec:q} \
+            --categories {input.categories:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
