@@ -27,8 +27,8 @@ MARGIN = 1.25
 """What the allocators leave unused."""
 STATE = 12
 """Bytes beside each trained float32 weight: its gradient and AdamW's two moments, 4 bytes each."""
-TOKENS_AT_ONCE = {"cpu": 1024, "gpu": 2**16}
-"""Tokens that go through the model together (`neft.trainer` splits what is longer)."""
+TOKENS_AT_ONCE = 1024
+"""Tokens that go through the model together on a CPU (`neft.trainer` splits what is longer)."""
 CPU_THREAD, GPU = 3e10, 2e13
 """Floating point operations a second that can be counted on, for one CPU thread (float32) and for one GPU (bfloat16)."""
 CPU_MEMORY, GPU_MEMORY, DISK = 1e10, 3e11, 1e8
@@ -64,10 +64,10 @@ class Size:
 
     def trained(self, method: Any, masks: Mapping[str, Any]) -> int:
         """Parameters that a method of the configuration trains; all of them for a method that isn't known here."""
-        kinds = {
+        kinds: dict[str, Callable[[], int]] = {
             "embed": lambda: self.embeddings,
             "in_out": lambda: self.linear.get("up_proj", 0) + self.linear.get("down_proj", 0),
-            "lora": lambda: method.rank * self.edges,
+            "lora": lambda: int(method.rank) * self.edges,
             "neft": lambda: self._in_mask(method.mask, masks),
         }
         return min(self.parameters, kinds.get(method.kind, lambda: self.parameters)())
@@ -75,9 +75,9 @@ class Size:
     def _in_mask(self, name: str, masks: Mapping[str, Any]) -> int:
         mask = masks[name]
         if getattr(mask, "fraction", None):
-            return round(mask.fraction * self.parameters)
+            return round(float(mask.fraction) * self.parameters)
         if getattr(mask, "neurons", None):
-            return int(mask.neurons * self.hidden)
+            return int(mask.neurons) * self.hidden
         parts = getattr(mask, "of", ())
         return sum(self._in_mask(part, masks) for part in parts) if parts else self.parameters
 
@@ -174,7 +174,7 @@ class Needs:
             return self._mb(loading_bytes(_size(input), trained), attempt)
         training = self.config.training
         batch = (training.micro_batch_size or training.batch_size) * training.max_length
-        tokens = min(batch, max(TOKENS_AT_ONCE["cpu"], training.max_length))
+        tokens = min(batch, max(TOKENS_AT_ONCE, training.max_length))
         bfloat16, again = training.precision == "bfloat16", training.gradient_checkpointing
         return self._mb(tuning_bytes(_size(input), kind, trained, tokens, bfloat16, again), attempt)
 
@@ -187,8 +187,9 @@ class Needs:
 
     def _tokens(self, wildcards: Any, input: Any) -> float:
         """Mean tokens of a training row with its prompt: at most one for two bytes of JSON, and a hundred for the prompt."""
-        rows = self.config.datasets[wildcards.dataset].splits.train
-        return min(self.config.training.max_length, 100 + _bytes(input.train) / 2 / rows)
+        rows: int = self.config.datasets[wildcards.dataset].splits.train
+        longest: int = self.config.training.max_length
+        return min(longest, 100 + _bytes(input.train) / 2 / rows)
 
     def _speed(self, threads: int) -> float:
         return GPU if self.gpus else CPU_THREAD * threads
@@ -198,7 +199,7 @@ class Needs:
 
     @staticmethod
     def _mb(needed: float, attempt: int) -> int:
-        return math.ceil(needed / 10**8) * 100 * 2 ** (attempt - 1)
+        return math.ceil(needed / 10**8) * 100 * int(2 ** (attempt - 1))
 
 
 def _size(input: Any) -> Size:
