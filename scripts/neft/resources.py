@@ -94,8 +94,8 @@ def tuning_bytes(size: Size, kind: str, trained: int, tokens: int, bfloat16: boo
     frozen = size.parameters if beside else size.parameters - trained
     linear = min(frozen, sum(size.linear.values()))
     weights = 4 * frozen - (2 * linear if bfloat16 else 0)
-    # Each matrix's input and output, and as much again between them (norms, activations, attention).
-    activations = (size.layers * size.hidden if checkpointing else 2 * size.edges) * 4.0 * tokens
+    # Each matrix's input and output, and more than as much again between them (norms, activations, attention, large pages).
+    activations = (size.layers * size.hidden if checkpointing else 2.5 * size.edges) * 4.0 * tokens
     logits = 6.0 * tokens * size.embeddings / size.hidden  # of the half that is answer: float32 and its gradient
     # The optimizer's moments are copied while a checkpoint is written, when there are no activations.
     training = weights + (4 + STATE) * trained + max(activations + logits, 8 * trained)
