@@ -34,6 +34,7 @@ lint: .venv/dev
 test: lint
 	sh tests/install-chromium.sh
 	snakemake .venv-comet/ready
+	sh tests/install-slurm.sh
 	pytest
 
 test-fast: lint

@@ -26,8 +26,22 @@ include: "rules/analyse.smk"
 include: "rules/report.smk"
 
 
+# On a cluster these run where Snakemake does: they take seconds, or need the network, which compute nodes often don't have.
 localrules:
     all,
+    fetch_wheel,
+    fetch_hub,
+    split_dataset,
+    select_neurons,
+    choose_trial,
+    make_table,
+    plot_scores,
+    plot_losses,
+    plot_neurons,
+    plot_similarity,
+    show_samples,
+    show_config,
+    record_provenance,
 
 
 rule all:

@@ -6,7 +6,6 @@ MAKES  nothing
 
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,10 +15,11 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.env
 
 from snakemake.settings.types import DeploymentMethod
 
-from neft import config as configuration, mask_uses, plugins
+from neft import cards, config as configuration, mask_uses, plugins
 from neft.analysis_plan import AnalysisPlan
 from neft.errors import NeftError
 from neft.plan import Plan, code, plain, spec
+from neft.resources import Needs, grown
 from neft.runs import UNTUNED, paths
 
 try:
@@ -31,12 +31,19 @@ PLAN = Plan(CONFIG)
 R = f"results/{CONFIG.name}"
 ANALYSES = AnalysisPlan(PLAN, R)
 
-# A job that computes gets all cores, so that one runs at a time: full fine-tuning of the 135M model holds 4.7 GB, and a second thread
-# is well used (a step took 2.15 s with two, 3.93 s with one).
-THREADS = workflow.cores or 1
+LIMITS = {name: limit.value for name, limit in workflow.global_resources.items()}
+# Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's profile. A running job holds a lock on
+# its card (neft.cards); that no more jobs start than there are cards is Snakemake's part.
+CARDS = LIMITS.get("gpu", len(cards.visible()))
+GPU = min(1, CARDS)
+workflow.register_resource("gpu", CARDS)
 
-# Jobs that can use a GPU ask for one where there is one.
-GPU = int(shutil.which("nvidia-smi") is not None)
+# Without cards a job that computes gets all cores, so that one runs at a time: full fine-tuning of the 135M model holds 4.7 GB, and a
+# second thread is well used (a step took 2.15 s with two, 3.93 s with one). With cards each gets its share of the cores. A cluster's
+# profile says it for each rule (`set-threads`).
+THREADS = max(1, (LIMITS["_cores"] or 1) // max(1, CARDS))
+
+NEEDS = Needs(CONFIG, GPU)
 
 # With `--sdm conda` every rule has its environment; without it COMET's is built by a rule.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method

@@ -76,7 +76,7 @@ rule read_source:
     conda:
         "../envs/main.yaml"
     resources:
-        runtime=60,
+        runtime=grown(60),
     params:
         spec=PLAN.read_source,
         code=PLAN.read_source_code,

@@ -26,15 +26,15 @@ rule generate_outputs:
         gpu=GPU,
         # A resource, not a param: changing it must rerun nothing.
         batch_size=CONFIG.generation.batch_size,
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=NEEDS.generate_mb,
+        runtime=NEEDS.generate_minutes,
     params:
         spec=PLAN.generate_outputs,
         code=PLAN.generate_outputs_code,
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
-        python scripts/generate_outputs.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/generate_outputs.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --test {input.rows:q} \

@@ -19,8 +19,8 @@ rule prepare_model:
     conda:
         "../envs/main.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=NEEDS.convert_mb,
+        runtime=grown(60),
     params:
         spec=PLAN.prepare_model,
         code=PLAN.prepare_model_code,

@@ -54,8 +54,8 @@ rule predict_comet:
     threads: THREADS
     resources:
         gpu=GPU,
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=grown(6000),
+        runtime=grown(120),
     params:
         spec=PLAN.predict_comet,
         code=code("predict_comet"),
@@ -63,7 +63,7 @@ rule predict_comet:
     shell:
         r"""
         PATH="$PWD/.venv-comet/venv/bin:$PATH"
-        python scripts/predict_comet.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/predict_comet.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --checkpoint {params.checkpoint:q} \
@@ -87,7 +87,8 @@ rule score_outputs:
     conda:
         "../envs/main.yaml"
     resources:
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         spec=PLAN.score_outputs,
         code=PLAN.score_outputs_code,
@@ -117,7 +118,8 @@ rule compare_outputs:
     conda:
         "../envs/main.yaml"
     resources:
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         spec=PLAN.compare_outputs,
         code=PLAN.compare_outputs_code,

@@ -28,14 +28,14 @@ rule train_probe:
     threads: THREADS
     resources:
         gpu=GPU,
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=NEEDS.probe_mb,
+        runtime=NEEDS.probe_minutes,
     params:
         spec=PLAN.train_probe,
         code=PLAN.train_probe_code,
     shell:
         r"""
-        python scripts/train_probe.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/train_probe.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -65,8 +65,8 @@ rule compare_neurons:
         "../envs/main.yaml"
     threads: THREADS
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grown(2000),
+        runtime=grown(60),
     params:
         spec=PLAN.compare_neurons,
         code=code("compare_neurons"),

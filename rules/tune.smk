@@ -25,15 +25,15 @@ rule tune_model:
     threads: THREADS
     resources:
         gpu=GPU,
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=NEEDS.tune_mb,
+        runtime=NEEDS.tune_minutes,
     params:
         spec=PLAN.tune_model,
         code=PLAN.tune_model_code,
         mask=lambda w, input: options(input, "mask"),
     shell:
         r"""
-        python scripts/tune_model.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/tune_model.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \

@@ -41,7 +41,13 @@ def test_a_rule_quotes_what_it_puts_into_the_shell(rule):
     body = RULES[rule]
     for field in re.findall(r"\{([^{}]+)\}", body[body.index("shell:") :]):
         # Numbers and the experiment's name, which has no character that a shell knows, need no quotes.
-        assert field.endswith(":q") or field in ("threads", "resources.batch_size", "wildcards.seed", "wildcards.name"), field
+        assert field.endswith(":q") or field in (
+            "threads",
+            "resources.batch_size",
+            "resources.gpu",
+            "wildcards.seed",
+            "wildcards.name",
+        ), field
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
@@ -64,6 +70,15 @@ def test_pins_for_pip_and_conda_are_the_same(name):
 def test_comets_pins_hold_what_it_asks_for():
     asked = [line for line in (ROOT / "envs/comet.in").read_text().splitlines() if line and not line.startswith("#")]
     assert set(asked) <= set((ROOT / "envs/comet.txt").read_text().split())
+
+
+def test_the_cluster_profile_knows_every_rule_that_computes():
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    # Where a rule is missing a node would give it all of its cores, and a partition without GPUs.
+    assert {rule for rule, body in RULES.items() if "threads: THREADS" in body} == set(profile["set-threads"])
+    with_gpu = {rule for rule, body in RULES.items() if "gpu=GPU" in body}
+    assert with_gpu == {rule for rule, values in profile["set-resources"].items() if "slurm_partition" in values}
+    assert all("python -m neft.cards {resources.gpu} python scripts/" in RULES[rule] for rule in with_gpu)
 
 
 def test_importing_neft_imports_nothing_heavy():

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class Workflow:
         self.config = config
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
-    def snakemake(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] = os.environ, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake as a user would; its output is in `stdout`, the log included."""
         result = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
@@ -44,7 +47,7 @@ class Workflow:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=900,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
             **options,
         )
         assert not check or result.returncode == 0, result.stdout[-8000:]
