@@ -33,7 +33,7 @@ rule rank_neurons:
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
-        python scripts/rank_neurons.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/rank_neurons.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --rows {input.rows:q} \

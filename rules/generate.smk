@@ -75,7 +75,7 @@ rule run_benchmark:
         more=lambda w, input: options(input, "delta", "examples", "punkt"),
     shell:
         r"""
-        python scripts/run_benchmark.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/run_benchmark.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --test {input.rows:q} \

@@ -104,7 +104,7 @@ rule sum_gradients:
         code=PLAN.sum_gradients_code,
     shell:
         r"""
-        python scripts/sum_gradients.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/sum_gradients.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -138,7 +138,7 @@ rule read_states:
         code=PLAN.read_states_code,
     shell:
         r"""
-        python scripts/read_states.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/read_states.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \

@@ -14,7 +14,6 @@ refused.
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,7 @@ def load(checkpoint: Path, encoder: str, trust: bool) -> Any:
         options["layer_transformation"] = "softmax"  # as COMET does: such models were trained with it
     try:
         return Whole.load_from_checkpoint(checkpoint, map_location=torch.device("cpu"), strict=False, **options)
-    except pickle.UnpicklingError as error:
+    except torch.serialization.pickle.UnpicklingError as error:
         raise NeftError(
             f"{checkpoint}: holds more than numbers, and loading that can run code. If you trust where it comes from, "
             f"add `sha256: {files.sha256(checkpoint)}` to the metric.\n{str(error).splitlines()[0]}"

@@ -163,6 +163,8 @@ def _explain(error: Any, values: Any) -> tuple[str, str]:
     path, schema = [], _SCHEMA
     value: Any = values
     for step in error["loc"]:
+        if isinstance(value, dict):  # YAML reads a key 0 as a number
+            step = next((key for key in value if str(key) == step), step)
         if (isinstance(value, dict) and step in value) or (
             isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
         ):
