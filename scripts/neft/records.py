@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ def read(
     """
     plugin, structured = plugins.load("sources", source["kind"]), getattr(task, "STRUCTURED", ())
     if not hasattr(plugin, "PARTS"):
-        return _records(source, paths, task.FIELDS, structured, "source"), {}
+        return _records(source, paths, task.FIELDS, structured, "source", getattr(task, "check", None)), {}
     streams, start = [], 0
     for name, share in zip(plugin.PARTS, shares, strict=True):
         # Keys of a join are often numbers: as text they serve as well.
@@ -34,8 +34,16 @@ def read(
 
 
 def _records(
-    source: Mapping[str, Any], paths: Sequence[Path], fields: Sequence[str], structured: Collection[str], key: str
+    source: Mapping[str, Any],
+    paths: Sequence[Path],
+    fields: Sequence[str],
+    structured: Collection[str],
+    key: str,
+    check: Callable[[Record, str], None] | None = None,
 ) -> Iterator[Record]:
     columns = readers.columns_of(fields, source.get("columns", {}), f"{key}.columns")
     for row in plugins.load("sources", source["kind"]).rows(source, list(paths)):
-        yield readers.pick(row, columns, source.get("values"), structured)
+        record = readers.pick(row, columns, source.get("values"), structured)
+        if check and all(record.values()):  # one with an empty text will be dropped
+            check(record, row[0])
+        yield record

@@ -76,7 +76,7 @@ NLI = {
 
 
 def nli_arguments(inputs: tuned.Inputs, out: Path, batch_size: int = 4, **task: object) -> list[str]:
-    """The command line for eight premises and hypotheses; the untuned model answers."""
+    """The command line for nine premises and hypotheses; the untuned model answers."""
     test = out / "nli.jsonl"
     pairs = [
         ("Open the file" + " now" * n, "Close it" + " again" * (n % 3), label) for n, label in enumerate([*NLI["labels"]] * 3)

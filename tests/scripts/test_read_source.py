@@ -7,6 +7,7 @@ import pytest
 
 import read_source
 import tiny
+from neft import files
 from neft.errors import NeftError
 
 TASK = {"kind": "translation"}
@@ -103,3 +104,18 @@ def test_a_published_test_set_stays_whole_and_in_its_order(tmp_path):
     rows, counts = read(tmp_path, [*map(Path, paths.values())], source, seed=None, drop_duplicates=False)
     assert [(row["id"], row["source"]) for row in rows] == list(enumerate(texts))
     assert counts["kept"] == counts["read"] == 4
+
+
+def test_chats_are_kept_as_json_and_a_bad_one_is_named_with_its_line(tmp_path):
+    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    data = tmp_path / "chats.jsonl"
+    spec = json.dumps({"source": {"kind": "files", "paths": str(data)}, "task": {"kind": "chat"}, "filter": {}, "seed": 1})
+    out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
+    lines = [json.dumps({"messages": chat}), json.dumps({"messages": None})]
+    data.write_text("\n".join(lines) + "\n")
+    read_source.main(["--spec", spec, "--paths", str(data), *out])
+    (row,) = files.read_rows(tmp_path / "pool.jsonl")
+    assert json.loads(row["messages"]) == chat
+    data.write_text("\n".join([*lines, json.dumps({"messages": chat[:1]})]) + "\n")
+    with pytest.raises(NeftError, match=r"chats\.jsonl:3: messages: a chat needs .* got user"):
+        read_source.main(["--spec", spec, "--paths", str(data), *out])

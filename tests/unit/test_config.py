@@ -123,7 +123,7 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("masks/random/axis", "row")], "masks: all masks of an experiment share one `axis`"),
         ([("metrics/right", {"kind": "accuracy"}), ("experiments/0/metrics", ["chrf", "right"])], "experiments.0.metrics: 'right' (kind accuracy) does not score a task of kind translation, that of ui-en-fr; kinds that do: bleu, chrf, comet"),
         ([("datasets/ui-en-fr/task", NLI | {"labels": {"a": "yes", "b": "YES"}})], "datasets.ui-en-fr.task.labels: every label needs a word of its own"),
-        ([("datasets/ui-en-fr/task", NLI | {"labels": {0: True, 1: False}})], "datasets.ui-en-fr.task.labels.0: should be a valid string, got true"),
+        ([("datasets/ui-en-fr/task", NLI | {"labels": {0: True, 1: False}})], "datasets.ui-en-fr.task.labels: put the words in quotation marks, since YAML reads a bare yes or no as true or false"),
         ([("datasets/ui-en-fr/task", NLI | {"prompt": "{premise}"})], "datasets.ui-en-fr.task.prompt: needs {hypothesis}"),
         ([("datasets/ui-en-fr/task", NLI)], "experiments.0.metrics: 'bleu' (kind bleu) does not score a task of kind nli, that of ui-en-fr; kinds that do: accuracy"),
         ([("datasets/ui-en-fr/task", SUMMARY)], "datasets.ui-en-fr.task.max_document_tokens: must be below training.max_length (512), which counts prompt and answer too; got 512"),

@@ -19,7 +19,11 @@ LONG = None
 
 def _labels_are_text(labels: Any) -> Any:
     """Published data often number their labels, and YAML reads 0 as a number."""
-    return {str(label): word for label, word in labels.items()} if isinstance(labels, dict) else labels
+    if not isinstance(labels, dict):
+        return labels
+    if any(isinstance(word, bool) for word in labels.values()):
+        raise ValueError("put the words in quotation marks, since YAML reads a bare yes or no as true or false")
+    return {str(label): word for label, word in labels.items()}
 
 
 class Spec(Strict):

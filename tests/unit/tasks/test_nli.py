@@ -75,7 +75,7 @@ def test_labels_may_be_numbers():
         ({"labels": {"a": "yes", "b": "Yes."}}, "every label needs a word of its own"),
         ({"labels": {"a": "yes", "b": " . "}}, "every label needs a word of its own"),
         ({"labels": {"a": "yes"}}, "at least 2 items"),
-        ({"labels": {"a": True, "b": False}}, "valid string"),
+        ({"labels": {"a": True, "b": False}}, "put the words in quotation marks"),
         ({"prompt": "{premise}"}, "needs {hypothesis}: where the text of the row goes"),
         ({"prompt": "{premise} {hypothesis} {label}"}, "unknown placeholder {label}; allowed: {premise}, {hypothesis}"),
         ({"answers": "logits"}, "'likelihood' or 'generated'"),
