@@ -60,7 +60,8 @@ def scored(environment: Path, trained: Path, tiny_config: dict, tmp_path_factory
     # The outputs are given: nothing above them is to be made.
     rules = ["install_comet", "predict_comet", "score_outputs", "compare_outputs"]
     targets += [f"results/tiny/compare/{run(method)}/pairs/comet.json" for method in ("neft", "base")]
-    workflow.snakemake(*targets, "--allowed-rules", *rules)
+    result = workflow.snakemake(*targets, "--allowed-rules", *rules)
+    assert all((workflow.folder / target).exists() for target in targets), result.stdout
     return workflow
 
 
