@@ -79,7 +79,8 @@ class Size:
         if getattr(mask, "neurons", None):
             return int(mask.neurons) * self.hidden
         parts = getattr(mask, "of", ())
-        return sum(self._in_mask(part, masks) for part in parts) if parts else self.parameters
+        names = [part if isinstance(part, str) else part.mask for part in parts]
+        return sum(self._in_mask(part, masks) for part in names) if parts else self.parameters
 
 
 def tuning_bytes(size: Size, kind: str, trained: int, tokens: int, bfloat16: bool, checkpointing: bool = False) -> float:

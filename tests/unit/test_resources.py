@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tiny
 from neft import neurons, plugins
 from neft.resources import GB, Needs, Size, generation_bytes, grown, loading_bytes, tuning_bytes
+from neft.selectors import union
 
 
 def llama(layers: int, hidden: int, heads: int, mlp: int, vocabulary: int, tied: bool) -> dict:
@@ -49,7 +50,7 @@ METHODS = {
 MASKS = {
     "low": SimpleNamespace(fraction=0.09, neurons=None),
     "few": SimpleNamespace(fraction=None, neurons=100),
-    "both": SimpleNamespace(of=("low", "few")),
+    "both": union.Spec(kind="union", of=("low", {"mask": "few", "dataset": "other"})),
     "odd": SimpleNamespace(),
 }
 # Bytes at the peak, and parameters that were trained: `metrics.json` of the default experiment on two CPU threads, in bfloat16.

@@ -121,7 +121,7 @@ def test_a_mask_from_a_file_holds_the_files_neurons(extended):
 
 def test_the_probes_accuracy_is_recorded_for_each_layer(extended):
     report = read_json(extended.folder / MASKS / "nli/seed1/probe.json")["report"]
-    assert len(report["accuracy"]) == 2 and report["classes"] == ["yes", "no"] and report["rows"] == {"train": 24, "dev": 8}
+    assert len(report["accuracy"]) == 2 and report["classes"] == ["no", "yes"] and report["rows"] == {"train": 24, "dev": 8}
 
 
 def test_nothing_reruns_by_itself(workflow):
