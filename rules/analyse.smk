@@ -25,8 +25,8 @@ rule rank_neurons:
         gpu=GPU,
         # A resource, not a param: changing it must rerun nothing.
         block_mib=CONFIG.analyses.utilization.memory,
-        mem_mb=3000 + CONFIG.analyses.utilization.memory,
-        runtime=240,
+        mem_mb=NEEDS.rank_mb,
+        runtime=NEEDS.rank_minutes,
     params:
         spec=ANALYSES.rank_neurons,
         code=ANALYSES.rank_neurons_code,

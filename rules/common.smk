@@ -29,7 +29,7 @@ except NeftError as mistakes:
 
 PLAN = Plan(CONFIG)
 R = f"results/{CONFIG.name}"
-ANALYSES = AnalysisPlan(PLAN, R)
+ANALYSES = AnalysisPlan(PLAN)
 
 LIMITS = {name: limit.value for name, limit in workflow.global_resources.items()}
 # Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's profile. A running job holds a lock on

@@ -8,9 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from neft import mask_uses
 from neft.analyses import Chosen, Tuned
 from neft.plan import Plan, Wildcards, code, module, plain, spec
-from neft.runs import UNTUNED, mask_file, utilization_file
+from neft.runs import UNTUNED, utilization_file
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Pair:
 class AnalysisPlan:
     """What the analyses of a planned configuration ask for. Methods that take wildcards are used as params of the rule."""
 
-    def __init__(self, plan: Plan, root: str) -> None:
-        """root: the folder `results/<name>`."""
-        self.plan, self.config, self.analyses, self.root = plan, plan.config, plan.config.analyses, Path(root)
+    def __init__(self, plan: Plan) -> None:
+        """Plan the analyses of a planned configuration."""
+        self.config, self.analyses, self.root = plan.config, plan.config.analyses, Path("results", plan.config.name)
 
     def products(self) -> list[str]:
         """Every table and figure that is asked for."""
@@ -70,7 +71,8 @@ class AnalysisPlan:
             return _label(side.mask, side.dataset if side.dataset != overlaps.dataset else None, side.seed)
 
         def file(side: Chosen, seed: int) -> Path:
-            return mask_file(self.root, overlaps.model, side.dataset or overlaps.dataset, side.seed or seed, side.mask)
+            use = mask_uses.Use(side.mask, side.dataset or overlaps.dataset)
+            return Path(f"{mask_uses.path(self.config, use, overlaps.model, side.seed or seed)}.safetensors")
 
         return [
             Pair(label(pair.a), label(pair.b), seed, file(pair.a, seed), file(pair.b, seed))

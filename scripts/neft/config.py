@@ -323,13 +323,15 @@ def _analyses(config: Config) -> Iterator[str]:
     analyses = config.analyses
     both: list[tuple[str, dict[str, Any]]] = [("ranks", dict(analyses.ranks)), ("overlaps", dict(analyses.overlaps))]
     for group, blocks in both:
+        # What a mask needs of its data set follows from its selector (neft.mask_uses).
+        what, splits = ("method", ("train", "dev")) if group == "ranks" else ("mask", ())
         for name, block in blocks.items():
             key = f"analyses.{group}.{name}"
             if block.model not in config.models:
                 yield f"{key}.model: {plugins.unknown('model', block.model, list(config.models))}"
-            yield from _rows(config, f"{key}.dataset", block.dataset, "train")
+            yield from _rows(config, f"{key}.dataset", block.dataset, dict.fromkeys(splits, 1))
             for number, pair in enumerate(block.pairs):
-                place, what = f"{key}.pairs.{number}", "method" if group == "ranks" else "mask"
+                place = f"{key}.pairs.{number}"
                 if pair.a == pair.b:
                     yield f"{place}: a and b are the same {what}"
                 for letter, side in (("a", pair.a), ("b", pair.b)):
@@ -337,22 +339,29 @@ def _analyses(config: Config) -> Iterator[str]:
                     if named not in groups[what]:
                         yield f"{place}.{letter}.{what}: {plugins.unknown(what, named, list(groups[what]))}"
                     if side.dataset:
-                        yield from _rows(config, f"{place}.{letter}.dataset", side.dataset, "train")
+                        yield from _rows(config, f"{place}.{letter}.dataset", side.dataset, dict.fromkeys(splits, 1))
     for name, ranks in analyses.ranks.items():
-        read = analyses.utilization
-        place, sample = (f"analyses.ranks.{name}.sample", ranks.sample) if ranks.sample else ("", ranks.dataset)
         # A data set that isn't there was named already, unless it is named here alone.
-        if place or sample in config.datasets:
-            yield from _rows(config, place or f"analyses.ranks.{name}.dataset", sample, read.split, read.rows or 1)
+        if ranks.sample or ranks.dataset in config.datasets:
+            key = f"analyses.ranks.{name}.{'sample' if ranks.sample else 'dataset'}"
+            read = analyses.utilization
+            yield from _rows(config, key, ranks.sample or ranks.dataset, {read.split: read.rows or 1})
 
 
-def _rows(config: Config, key: str, name: str, split: str, rows: int = 1) -> Iterator[str]:
-    """A data set that must be there and have so many rows in a split."""
+def _rows(config: Config, key: str, name: str, rows: dict[str, int]) -> Iterator[str]:
+    """A data set that must be there, be no benchmark, and have so many rows in these splits."""
     if name not in config.datasets:
         yield f"{key}: {plugins.unknown('dataset', name, list(config.datasets))}"
-    elif getattr(config.datasets[name].splits, split) < rows:
-        found = getattr(config.datasets[name].splits, split)
-        yield f"datasets.{name}.splits.{split}: {key} needs at least {rows} rows, got {found}"
+        return
+    dataset = config.datasets[name]
+    if hasattr(plugins.load("tasks", dataset.task.kind), "benchmark"):
+        yield f"{key}: '{name}' is of kind {dataset.task.kind}, which can only be tested"
+        return
+    for split, needed in rows.items():
+        found = getattr(dataset.splits, split)
+        if found < needed:
+            many = "1 row" if needed == 1 else f"{needed} rows"
+            yield f"datasets.{name}.splits.{split}: {key} needs at least {many}, got {found}"
 
 
 def _sources(config: Config) -> Iterator[str]:

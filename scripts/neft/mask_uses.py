@@ -163,23 +163,34 @@ def _unranked_parts(config: Config) -> Iterator[str]:
 def _unfit_datasets(config: Config) -> Iterator[str]:
     """Where a mask is found there must be rows to find it with, and classes where its selector looks at classes."""
     found: dict[str, None] = {}
-    for experiment in config.experiments:
-        for method in experiment.methods:
-            use = of_method(config, method, experiment.train) if method in config.methods else None
-            for mask, name in closure(config, use) if use else ():
-                if name not in config.datasets:
-                    continue  # an experiment's unknown dataset is reported where it is named
-                dataset = config.datasets[name]
-                splits = {split for what in reads(config, mask) for split in SPLITS.get(what, ())}
-                for split in sorted(splits):
-                    if getattr(dataset.splits, split) == 0:
-                        found[
-                            f"datasets.{name}.splits.{split}: mask '{mask}' is found with it, so it needs at least 1 row, got 0"
-                        ] = None
-                task = plugins.load("tasks", dataset.task.kind)
-                if "states" in reads(config, mask) and not task.choices(dataset.task.model_dump(mode="json")):
-                    found[
-                        f"masks.{mask}.kind: '{config.masks[mask].kind}' tells classes apart, but the task of dataset '{name}' "
-                        f"(kind {dataset.task.kind}) has no fixed list of answers"
-                    ] = None
+    for mask, name in dict.fromkeys(part for use in _asked_for(config) for part in closure(config, use)):
+        # A name that isn't there is reported where it is named.
+        if name not in config.datasets or mask not in config.masks:
+            continue
+        dataset = config.datasets[name]
+        splits = {split for what in reads(config, mask) for split in SPLITS.get(what, ())}
+        for split in sorted(splits):
+            if getattr(dataset.splits, split) == 0:
+                found[f"datasets.{name}.splits.{split}: mask '{mask}' is found with it, so it needs at least 1 row, got 0"] = (
+                    None
+                )
+        task = plugins.load("tasks", dataset.task.kind)
+        if "states" in reads(config, mask) and not task.choices(dataset.task.model_dump(mode="json")):
+            found[
+                f"masks.{mask}.kind: '{config.masks[mask].kind}' tells classes apart, but the task of dataset '{name}' "
+                f"(kind {dataset.task.kind}) has no fixed list of answers"
+            ] = None
     yield from found
+
+
+def _asked_for(config: Config) -> Iterator[Use]:
+    """The masks that experiments and analyses use."""
+    tuned = [(method, experiment.train) for experiment in config.experiments for method in experiment.methods]
+    for ranks in config.analyses.ranks.values():
+        tuned += [(side.method, side.dataset or ranks.dataset) for pair in ranks.pairs for side in (pair.a, pair.b)]
+    for method, train in tuned:
+        use = of_method(config, method, train) if method in config.methods else None
+        if use:
+            yield use
+    for overlaps in config.analyses.overlaps.values():
+        yield from (Use(side.mask, side.dataset or overlaps.dataset) for pair in overlaps.pairs for side in (pair.a, pair.b))

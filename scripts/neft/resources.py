@@ -151,6 +151,22 @@ class Needs:
         needed = generation_bytes(_size(input), generation.batch_size, length, number)
         return self._mb(needed + (CUDA if self.gpus else 0), attempt)
 
+    def rank_mb(self, wildcards: Any, input: Any, attempt: int) -> int:
+        """Ranking neurons: float32 weights, a whole model's delta, a batch's activations, states and correlations."""
+        size, read = _size(input), self.config.analyses.utilization
+        needed = LIBRARIES + MARGIN * (6 * size.parameters + 2 * read.memory * 2**20)
+        return self._mb(needed + (CUDA if self.gpus else 0), attempt)
+
+    def rank_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
+        """Two operations a parameter and token to read, and as many for each layer whose states a neuron is compared with."""
+        size, read = _size(input), self.config.analyses.utilization
+        rows = getattr(self.config.datasets[wildcards.sample].splits, read.split)
+        tokens = min(read.rows or rows, rows) * min(read.max_length, 100 + _bytes(input.rows) / 2 / rows)
+        neurons = sum(size.linear.get(kind, 0) for kind in read.modules)
+        layers = {"before": (size.layers + 1) / 2, "same-layer": 1, "all": size.layers + 1}[read.against]
+        seconds = 2 * (size.parameters + neurons * layers) * tokens / self._speed(threads) + 4 * size.parameters / DISK
+        return grown(10 + 1.5 * seconds / 60)(wildcards, attempt)
+
     def probe_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """The probe's steps."""
         rows = self.config.probe.steps * self.config.training.batch_size

@@ -71,16 +71,6 @@ def paths(root: str | Path, run: Run) -> Paths:
     )
 
 
-def tuned_folder(root: str | Path, model: str, dataset: str, method: str, seed: int) -> Path:
-    """Where the chosen trial of a tuning run lies."""
-    return Path(root, "tune", model, dataset, method, f"seed{seed}", "chosen")
-
-
-def mask_file(root: str | Path, model: str, dataset: str, seed: int, mask: str) -> Path:
-    """Where a mask lies."""
-    return Path(root, "mask", model, dataset, f"seed{seed}", f"{mask}.safetensors")
-
-
 def utilization_file(root: str | Path, model: str, dataset: str, method: str, seed: int, sample: str) -> Path:
     """Where the utilization of a model's neurons lies, measured on a sample of a data set."""
     return Path(root, "rank", model, dataset, method, f"seed{seed}", f"{sample}.safetensors")

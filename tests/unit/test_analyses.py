@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 MODEL, DATASET = "smollm2-135m-instruct", "ui-en-fr"
 RANKS = {"model": MODEL, "dataset": DATASET, "pairs": [{"a": {"method": "base"}, "b": {"method": "neft"}}]}
+LOW = {"mask": "low-similarity", "dataset": "untrained"}
 OVERLAP = {"model": MODEL, "dataset": DATASET, "pairs": [{"a": {"mask": "low-similarity"}, "b": {"mask": "random"}}]}
 
 
@@ -32,7 +33,7 @@ def values(analyses: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def plan(analyses: dict[str, Any], **more: Any) -> AnalysisPlan:
-    return AnalysisPlan(Plan(config.load(values(analyses, **more))), "results/x")
+    return AnalysisPlan(Plan(config.load(values(analyses, **more))))
 
 
 def sides(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
@@ -58,11 +59,15 @@ def sides(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
         ),
         (
             {"ranks": {"r": RANKS | {"pairs": sides({"method": "neft"}, {"method": "neft", "dataset": "untrained"})}}},
-            "datasets.untrained.splits.train: analyses.ranks.r.pairs.0.b.dataset needs at least 1 rows, got 0",
+            "datasets.untrained.splits.train: analyses.ranks.r.pairs.0.b.dataset needs at least 1 row, got 0",
         ),
         (
             {"utilization": {"rows": 9999}, "ranks": {"r": RANKS}},
             f"datasets.{DATASET}.splits.dev: analyses.ranks.r.dataset needs at least 9999 rows, got ",
+        ),
+        (
+            {"overlaps": {"o": OVERLAP | {"pairs": sides({"mask": "random"}, LOW)}}},
+            "datasets.untrained.splits.train: mask 'low-similarity' is found with it, so it needs at least 1 row, got 0",
         ),
         ({"utilization": {"against": "befor"}}, "utilization.against: should be 'before', 'same-layer' or 'all'"),
         ({"overlaps": {"o": OVERLAP | {"pairs": []}}}, "overlaps.o.pairs: "),
@@ -91,7 +96,7 @@ def test_without_analyses_nothing_is_made() -> None:
 def test_a_pair_of_models_is_compared_for_each_seed_but_the_untuned_one_is_ranked_once() -> None:
     found = plan({"ranks": {"r": RANKS | {"sample": "other"}}}, seeds=[1, 2]).rank_pairs("r")
     assert [(pair.a, pair.b, pair.seed) for pair in found] == [("base", "neft", 1), ("base", "neft", 2)]
-    stem = f"results/x/rank/{MODEL}"
+    stem = f"results/quickstart/rank/{MODEL}"
     assert {str(pair.first) for pair in found} == {f"{stem}/untuned/base/seed0/other.safetensors"}
     assert [str(pair.second) for pair in found] == [f"{stem}/{DATASET}/neft/seed{seed}/other.safetensors" for seed in (1, 2)]
 
@@ -106,7 +111,7 @@ def test_masks_of_other_datasets_and_seeds_are_named_so() -> None:
         *[("random", "random (other)")] * 2,
         ("random (seed 1)", "random (seed 2)"),
     ]
-    stem = f"results/x/mask/{MODEL}"
+    stem = f"results/quickstart/mask/{MODEL}"
     assert [str(pair.second) for pair in found.mask_pairs("o")] == [
         f"{stem}/{place}/random.safetensors" for place in ("other/seed1", "other/seed2", f"{DATASET}/seed2")
     ]

@@ -148,30 +148,32 @@ def job(tmp_path):
     tiny.write_rows(tmp_path / "train.jsonl")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/weights").write_bytes(bytes(10**6))
-    paths = {"model_record": "model.json", "train": "train.jsonl", "paths": "folder"}
+    paths = {"model_record": "model.json", "train": "train.jsonl", "rows": "train.jsonl", "paths": "folder"}
     return SimpleNamespace(**{key: str(tmp_path / name) for key, name in paths.items()})
 
 
 def needs(gpus: int = 0, **training: object) -> Needs:
     """The needs of a small experiment."""
+    from neft.analyses import Analyses
     from neft.tuning import Generation, Training
 
     config = SimpleNamespace(
         models={"m": SimpleNamespace(dtype="bfloat16", source=SimpleNamespace(kind="files"))},
-        datasets={"d": SimpleNamespace(splits=SimpleNamespace(train=512, test=96))},
+        datasets={"d": SimpleNamespace(splits=SimpleNamespace(train=512, dev=64, test=96))},
         methods=METHODS,
         masks=MASKS,
         probe=SimpleNamespace(steps=16),
         training=Training(**training),
         generation=Generation(),
+        analyses=Analyses(),
     )
     return Needs(config, gpus)
 
 
-WILDCARDS = SimpleNamespace(model="m", dataset="d", method="neft", test="d")
+WILDCARDS = SimpleNamespace(model="m", dataset="d", method="neft", test="d", sample="d")
 
 
-@pytest.mark.parametrize("name", ["convert_mb", "probe_mb", "tune_mb", "generate_mb"])
+@pytest.mark.parametrize("name", ["convert_mb", "probe_mb", "tune_mb", "generate_mb", "rank_mb"])
 def test_memory_is_whole_megabytes_and_doubles_with_each_attempt(job, name):
     asked = [getattr(needs(), name)(WILDCARDS, job, attempt) for attempt in (1, 2, 3)]
     assert all(isinstance(value, int) for value in asked)
@@ -179,7 +181,7 @@ def test_memory_is_whole_megabytes_and_doubles_with_each_attempt(job, name):
     assert 500 < asked[0] < 20_000
 
 
-@pytest.mark.parametrize("name", ["probe_minutes", "tune_minutes", "generate_minutes"])
+@pytest.mark.parametrize("name", ["probe_minutes", "tune_minutes", "generate_minutes", "rank_minutes"])
 def test_time_is_less_with_a_gpu_and_with_more_threads_and_doubles_with_each_attempt(job, name):
     first, second = (getattr(needs(), name)(WILDCARDS, job, attempt, threads=2) for attempt in (1, 2))
     assert second == 2 * first
