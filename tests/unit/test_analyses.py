@@ -58,7 +58,7 @@ def sides(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
             "ranks.r.pairs.0.b.method: unknown method 'nefd' (did you mean 'neft'?)",
         ),
         (
-            {"ranks": {"r": RANKS | {"pairs": sides({"method": "neft"}, {"method": "neft", "dataset": "untrained"})}}},
+            {"ranks": {"r": RANKS | {"pairs": sides({"method": "lora"}, {"method": "lora", "dataset": "untrained"})}}},
             "datasets.untrained.splits.train: analyses.ranks.r.pairs.0.b.dataset needs at least 1 row, got 0",
         ),
         (
