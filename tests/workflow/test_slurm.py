@@ -29,7 +29,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     )
     if lacking:
         message = f"NO SLURM ({', '.join(lacking)}): the cluster profile is NOT tested; see tests/install-slurm.sh"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        must = os.environ.get("CI") and os.geteuid() == 0  # root could have installed it
+        pytest.fail(message) if must else pytest.skip(message)
     running = Cluster(tmp_path_factory.mktemp("slurm"))
     yield running
     running.stop()
