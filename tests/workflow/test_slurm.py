@@ -180,10 +180,10 @@ rule all:
     input: "out/quick", "out/long"
 rule one:
     output: "out/{n}"
-    shell: "echo {wildcards.n} >> started; if test {wildcards.n} = long; then sleep 15; fi; echo whole > {output}"
+    shell: "echo {wildcards.n} >> started; if test {wildcards.n} = long; then sleep 40; fi; echo whole > {output}"
 """)
     process = here.start()
-    wait_for("one job is done", lambda: (here.folder / "out/quick").exists())
+    wait_for("Snakemake knows that one job is done", lambda: "1 of 3 steps" in here.log)
     wait_for("the other runs", lambda: "long" in (here.folder / "started").read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
