@@ -76,4 +76,4 @@ def test_a_new_file_in_a_folder_given_by_a_pattern_reruns_the_reading(tmp_path, 
     workflow.snakemake(wanted)
     assert workflow.would_run(wanted) == set()
     (tmp_path / "data" / "part-2.tsv").write_text("en\tfr\nPrint the page\tImprimer la page\n")
-    assert workflow.would_run(wanted) == {"read_source"}
+    assert workflow.would_run(wanted) == {"read_source parts"}
