@@ -129,8 +129,8 @@ def test_a_merge_that_fails_leaves_nothing(tmp_path: Path) -> None:
     whole = make_tiny_model(tmp_path / "whole")
     load(whole).save_pretrained(tmp_path / "base", max_shard_size="20KB")
     delta = trained(tmp_path / "base")[1]
-    tensors = delta.tensors | {f"{UP}.weight:0.values": torch.zeros(2, 31)}  # doesn't fit: fails in the middle
-    with pytest.raises(RuntimeError):
+    tensors = delta.tensors | {f"{UP}.weight:0.values": torch.zeros(2, 32, device="meta")}  # no data: fails in the middle
+    with pytest.raises((RuntimeError, NotImplementedError)):
         neft.merge(tmp_path / "base", Delta("neurons", tensors, delta.metadata), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "whole"]
 
