@@ -21,7 +21,6 @@ from urllib.request import url2pathname, urlopen
 from neft import progress
 from neft.errors import NeftError
 
-PYPI = "https://pypi.org/simple"
 TRIES = 4
 CHUNK = 1 << 20
 
@@ -68,7 +67,9 @@ def _pages(pip: dict[str, str], package: str) -> list[str]:
     """Folders and pages with links to files: --find-links first, then the package's page of every index."""
     pages = [Path(place).absolute().as_uri() if Path(place).is_dir() else place for place in pip.get("find-links", "").split()]
     if pip.get("no-index", "").lower() not in ("1", "true", "yes", "on"):
-        indexes = [pip.get("index-url", PYPI), *pip.get("extra-index-url", "").split()]
+        from pip._internal.models.index import PyPI  # pip's own default
+
+        indexes = [pip.get("index-url", PyPI.simple_url), *pip.get("extra-index-url", "").split()]
         pages += [f"{index.rstrip('/')}/{_plain(package)}/" for index in indexes]
     return pages
 
