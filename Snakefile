@@ -31,6 +31,7 @@ localrules:
     all,
     fetch_wheel,
     fetch_hub,
+    install_comet,
     split_dataset,
     select_neurons,
     choose_trial,
