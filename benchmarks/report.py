@@ -60,7 +60,7 @@ def train_step(result: dict[str, Any], docs: Path, stem: str) -> str:
         "recipe: all gradients, multiplied by masks.\n",
         table([*columns, "peak, MiB", "on disk, MiB"], cells),
         f"![Step time as a multiple of the limit]({stem}.png)\n",
-        table(["bar", "model", "precision", "of parameters", "found", ""], bars(rows)),
+        table(["bar", "model", "precision", "of parameters", "found", "in the fastest rounds", ""], bars(rows)),
     ])  # fmt: skip
 
 
@@ -70,13 +70,15 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     for row in rows:
         if row["contestant"] != "neft":
             continue
-        checks = [(f"step ≤ {BARS['limit']} x limit", row["ratio"], BARS["limit"])]
-        for other in ("lora", "masked"):
-            if f"ratio_to_{other}" in row:
-                checks.append((f"step ≤ {BARS[other]:.2f} x {other}", row[f"ratio_to_{other}"], BARS[other]))
-        checks.append((f"state ≤ {STATE_BAR} bytes/parameter", per(row, "state_bytes"), STATE_BAR))
-        checks.append((f"delta ≤ {DISK_BAR} bytes/parameter", per(row, "disk_bytes"), DISK_BAR))
-        found += [[name, row["model"], row["precision"], share(row), f"{v:.3f}", met(v <= bar)] for name, v, bar in checks]
+        checks = []
+        for other, to in (("limit", ""), ("lora", "_to_lora"), ("masked", "_to_masked")):
+            if f"ratio{to}" in row:
+                name = f"step ≤ {BARS[other]:.2f} x {other}"
+                checks.append((name, row[f"ratio{to}"], f"{row[f'ratio_of_fastest{to}']:.3f}", BARS[other]))
+        checks.append((f"state ≤ {STATE_BAR} bytes/parameter", per(row, "state_bytes"), "", STATE_BAR))
+        checks.append((f"delta ≤ {DISK_BAR} bytes/parameter", per(row, "disk_bytes"), "", DISK_BAR))
+        where = [row["model"], row["precision"], share(row)]
+        found += [[name, *where, f"{value:.3f}", fastest, met(value <= bar)] for name, value, fastest, bar in checks]
     return found
 
 
