@@ -22,7 +22,7 @@ def read(
     """
     plugin, structured = plugins.load("sources", source["kind"]), getattr(task, "STRUCTURED", ())
     if not hasattr(plugin, "PARTS"):
-        return _records(source, paths, task.FIELDS, structured, "source", getattr(task, "check", None)), {}
+        return _records(source, paths, task.FIELDS, structured, "source", task.OPTIONAL, getattr(task, "check", None)), {}
     streams, start = [], 0
     for name, share in zip(plugin.PARTS, shares, strict=True):
         # Keys of a join are often numbers: as text they serve as well.
@@ -39,11 +39,16 @@ def _records(
     fields: Sequence[str],
     structured: Collection[str],
     key: str,
+    optional: Collection[str] = (),
     check: Callable[[Record, str], None] | None = None,
 ) -> Iterator[Record]:
-    columns = readers.columns_of(fields, source.get("columns", {}), f"{key}.columns")
+    named = source.get("columns", {})
+    columns = readers.columns_of(fields, named, f"{key}.columns")
     for row in plugins.load("sources", source["kind"]).rows(source, list(paths)):
-        record = readers.pick(row, columns, source.get("values"), structured)
+        # Not every set of instructions has a column of inputs; one that the user names must be there.
+        absent = dict.fromkeys((f for f in optional if f not in named and f not in row[1]), "")
+        present = {field: column for field, column in columns.items() if field not in absent}
+        record = readers.pick(row, present, source.get("values"), structured) | absent
         if check and all(record.values()):  # one with an empty text will be dropped
             check(record, row[0])
         yield record

@@ -75,6 +75,22 @@ def test_a_missing_column_is_named_and_nothing_is_written(tmp_path, tiny_pairs):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_column_that_a_task_can_do_without_may_be_absent_unless_it_is_named(tmp_path):
+    table = tmp_path / "orders.jsonl"
+    table.write_text('{"instruction": "Count to two.", "output": "1, 2"}\n')
+    out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
+
+    def spec(**columns: str) -> str:
+        source = {"kind": "files", "paths": str(table), "columns": columns}
+        return json.dumps({"source": source, "task": {"kind": "instruction"}, "filter": {}, "seed": 1})
+
+    read_source.main(["--spec", spec(), "--paths", str(table), *out])
+    (row,) = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    assert row == {"id": 0, "instruction": "Count to two.", "input": "", "output": "1, 2"}
+    with pytest.raises(NeftError, match="no column 'context'"):
+        read_source.main(["--spec", spec(input="context"), "--paths", str(table), *out])
+
+
 def test_a_filter_that_leaves_nothing_is_an_error(tmp_path, tiny_rows):
     with pytest.raises(NeftError) as error:
         read(tmp_path, [tiny_rows], {"kind": "files", "paths": str(tiny_rows)}, min_words=100)
