@@ -68,7 +68,8 @@ wildcard_constraints:
     overlap=one_of(CONFIG.analyses.overlaps),
     split="train|dev|test",
     seed="[0-9]+",
-    trial="lr[0-9][0-9.e-]*",
+    table=one_of(CONFIG.tables),
+    trial="lr[0-9][0-9.e-]*(-ep[0-9][0-9.e-]*)?",
 
 
 def files_in(folder):

@@ -1,12 +1,12 @@
 """
-Tune the base model with every method, once for each learning rate of the method's grid, and keep the best on dev loss.
+Tune the base model with every method, once for each trial of its grid (learning rates, epochs), and keep the best on dev loss.
 NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.jsonl  results/{name}/mask/…
 MAKES  results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/{delta.safetensors,delta.json,metrics.json,history.jsonl}
 """
 
 
 rule tune_model:
-    """Tune the base model with one method at one learning rate; keep what changed."""
+    """Tune the base model with one method at one learning rate and number of epochs; keep what changed."""
     input:
         unpack(tune_inputs),
         train="results/{name}/data/{dataset}/train.jsonl",

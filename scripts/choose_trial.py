@@ -1,8 +1,8 @@
-"""Of a method's trials (one for each learning rate of its grid) keep the one with the lowest dev loss.
+"""Of a method's trials (one for each learning rate and number of epochs of its grid) keep the one with the lowest dev loss.
 
 Reads   TRIAL/          of every trial: delta.safetensors, delta.json, metrics.json, history.jsonl
 Writes  the same four of the best trial; the delta is a hard link where the file system has them
-        trials.json     [{trial, learning_rate, dev_loss, best_step, chosen}]
+        trials.json     [{trial, learning_rate, epochs, dev_loss, best_step, chosen}]
 
 The spec: {trials: [names, in the order of the folders]}. Of equal trials the first is kept, and never one without a finite dev
 loss.
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files.write_text(args.record, (folder / "delta.json").read_text(encoding="utf-8"))
     files.write_text(args.metrics, (folder / "metrics.json").read_text(encoding="utf-8"))
     files.write_text(args.history, (folder / "history.jsonl").read_text(encoding="utf-8"))
-    keys = ("learning_rate", "dev_loss", "best_step")
+    keys = ("learning_rate", "epochs", "dev_loss", "best_step")
     summary = [{"trial": name, **{key: m[key] for key in keys}, "chosen": name == best} for name, m in metrics.items()]
     files.write_json(args.summary, summary)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from neft import mask_uses, plugins
+from neft import mask_uses, plugins, table_uses
 from neft.analyses import Analyses
 from neft.data import Filter
 from neft.errors import NeftError
@@ -27,12 +27,14 @@ if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Mask = Any
     Method = Any
     Metric = Any
+    Table = Any
 else:
     Source = plugins.union("sources")
     Task = plugins.union("tasks")
     Mask = plugins.union("selectors")
     Method = plugins.union("methods")
     Metric = plugins.union("metrics")
+    Table = plugins.union("tables")
 
 
 class Model(Strict):
@@ -91,7 +93,9 @@ class Experiment(Strict):
     methods: tuple[Name, ...] = Field(min_length=1)
     """Keys of `methods`, in the order of tables and figures."""
     metrics: tuple[Name, ...] = Field(min_length=1)
-    """Keys of `metrics`."""
+    """Keys of `metrics`; the first is the one by which `summary.md` judges."""
+    tables: tuple[Name, ...] = ()
+    """Keys of `tables`: which of them show this experiment. `tables/main` shows all."""
 
 
 class Report(Strict):
@@ -130,6 +134,8 @@ class Config(Strict):
     """Scores by name."""
     experiments: tuple[Experiment, ...] = Field(min_length=1)
     """What is compared with what."""
+    tables: dict[Name, Table] = Field({})
+    """Tables as in the publication, by name: `tables/<name>.csv`, `.md`, `.tex` and `.html`."""
     analyses: Analyses = Analyses()
     """What is studied of neurons beside the scores: utilization ranks, overlap of masks."""
     report: Report = Report()
@@ -252,6 +258,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield f"datasets.{UNTUNED}: this name stands for no dataset in results/; choose another"
     yield from mask_uses.mistakes(config)
     yield from _analyses(config)
+    yield from table_uses.mistakes(config)
     yield from _sources(config)
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)
@@ -447,7 +454,9 @@ def _reference_order(item: tuple[str, dict[str, Any]]) -> tuple[bool, str]:
 def _heading(title: str, block: dict[str, Any]) -> str:
     """Plug-ins are all called Spec: name them by their kind, and by the family that pydantic put into the name."""
     kind = block.get("properties", {}).get("kind", {}).get("const")
-    family = next((f for f in ("methods", "selectors", "tasks", "metrics", "sources") if f"neft__{f}__" in title), None)
+    family = next(
+        (f for f in ("methods", "selectors", "tasks", "metrics", "sources", "tables") if f"neft__{f}__" in title), None
+    )
     return f"{family}: `{kind}`" if kind and family else f"`{kind}`" if kind else title
 
 

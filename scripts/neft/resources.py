@@ -173,8 +173,8 @@ class Needs:
         return self._minutes(input, rows * self._tokens(wildcards, input), threads, attempt)
 
     def tune_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
-        """All epochs."""
-        rows = self.config.training.epochs * self.config.datasets[wildcards.dataset].splits.train
+        """All epochs of the trial."""
+        rows = self._epochs(wildcards) * self.config.datasets[wildcards.dataset].splits.train
         return self._minutes(input, rows * self._tokens(wildcards, input), threads, attempt)
 
     def generate_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
@@ -207,6 +207,11 @@ class Needs:
         rows: int = self.config.datasets[wildcards.dataset].splits.train
         longest: int = self.config.training.max_length
         return min(longest, 100 + _bytes(input.train) / 2 / rows)
+
+    def _epochs(self, wildcards: Any) -> float:
+        """What the trial's name says, where the method gives epochs."""
+        _, _, given = wildcards.trial.partition("-ep")
+        return float(given) if given else float(self.config.training.epochs)
 
     def _speed(self, threads: int) -> float:
         return GPU if self.gpus else CPU_THREAD * threads

@@ -8,15 +8,19 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from neft.schema import Strict
 
-LearningRate = PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+Grid = PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+"""One value, or a list of values that are tried."""
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Method(Strict):
     """What every method that trains has in common; the base of the `Spec` of a plug-in in `neft/methods/`."""
 
-    learning_rate: LearningRate
+    learning_rate: Grid
     """Peak learning rate, or a list of them: then each is tried and the best on dev loss is used."""
+    epochs: Grid | None = None
+    """Passes over the training rows, or a list of them, of which each is tried with each learning rate. Default: as in
+    `training`."""
 
 
 class Training(Strict):

@@ -15,7 +15,7 @@ def make_trials(root: Path, dev_losses: dict[str, float | None]) -> list[Path]:
     for name, loss in dev_losses.items():
         folder = root / name
         folder.mkdir()
-        metrics = {"learning_rate": float(name.removeprefix("lr")), "dev_loss": loss, "best_step": 5}
+        metrics = {"learning_rate": float(name.removeprefix("lr")), "epochs": 2.0, "dev_loss": loss, "best_step": 5}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         (folder / "delta.safetensors").write_text(f"delta of {name}")
         (folder / "delta.json").write_text(json.dumps({"sha256": name}))
@@ -39,9 +39,9 @@ def test_keeps_the_files_of_the_trial_with_the_lowest_dev_loss(tmp_path: Path):
     assert files.read_json(out / "metrics.json")["learning_rate"] == 1e-4
     assert files.read_rows(out / "history.jsonl") == [{"loss": 1.5}]
     assert files.read_json(out / "trials.json") == [
-        {"trial": "lr0.001", "learning_rate": 1e-3, "dev_loss": 2.0, "best_step": 5, "chosen": False},
-        {"trial": "lr0.0001", "learning_rate": 1e-4, "dev_loss": 1.5, "best_step": 5, "chosen": True},
-        {"trial": "lr1e-05", "learning_rate": 1e-5, "dev_loss": 3.0, "best_step": 5, "chosen": False},
+        {"trial": "lr0.001", "learning_rate": 1e-3, "epochs": 2.0, "dev_loss": 2.0, "best_step": 5, "chosen": False},
+        {"trial": "lr0.0001", "learning_rate": 1e-4, "epochs": 2.0, "dev_loss": 1.5, "best_step": 5, "chosen": True},
+        {"trial": "lr1e-05", "learning_rate": 1e-5, "epochs": 2.0, "dev_loss": 3.0, "best_step": 5, "chosen": False},
     ]
 
 

@@ -165,6 +165,29 @@ def test_mistakes_with_benchmarks_are_named(task, message, tmp_path):
     assert f"config.yaml: {message}" in broken(*changes)
 
 
+TABLE = {"kind": "scores", "title": "Scores"}
+DUELS = {"kind": "duels", "title": "Duels", "rows": ["lora"], "columns": ["neft"]}
+
+
+@pytest.mark.parametrize(
+    ("tables", "named", "message"),
+    [
+        ({"t1": TABLE}, ["t2"], "experiments.0.tables: unknown table 't2'; available: t1"),
+        ({"t1": TABLE}, [], "tables.t1: no experiment names this table in its `tables`, so it would be empty"),
+        ({"main": TABLE}, ["main"], "tables.main: tables/main.csv is another table's file; choose another name"),
+        ({"t1": TABLE | {"published": "no.csv"}}, ["t1"], "tables.t1.published: no such file: no.csv"),
+        ({"t1": TABLE | {"rows": []}}, ["t1"], "tables.t1.rows: unknown key 'rows'; available: kind, published, title"),
+        ({"t6": {"kind": "overlaps", "title": "Overlap", "overlaps": ["x"]}}, [], "tables.t6.overlaps: unknown overlap 'x'"),
+        ({"t6": {"kind": "overlaps", "title": "Overlap", "overlaps": ["x"]}}, ["t6"], "'t6' is of kind overlaps, which shows no"),
+        ({"t7": DUELS | {"rows": ["lorra"]}}, ["t7"], "tables.t7.rows: unknown method 'lorra' (did you mean 'lora'?)"),
+        ({"t7": DUELS | {"rows": ["base"]}}, ["t7"], "tables.t7.rows: 'base' is the untuned model, which has no seeds to pair"),
+        ({"t7": DUELS | {"rows": ["neft"]}}, ["t7"], "tables.t7: 'neft' is in rows and in columns"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_tables_are_named(tables, named, message):
+    assert message in broken(("tables", tables), ("experiments/0/tables", named))
+
+
 def test_a_circle_of_masks_is_named():
     text = broken(("masks/a", {"kind": "union", "of": ["b", "random"]}), ("masks/b", {"kind": "union", "of": ["a", "random"]}))
     assert "masks.a.of: this mask is made of itself" in text

@@ -187,3 +187,19 @@ def test_the_parts_of_a_join_are_fetched_each_for_itself():
     assert json.loads(made.read_source(SimpleNamespace(dataset="fr-zh")))["shares"] == [1, 1]
     code = made.read_source_code(SimpleNamespace(dataset="fr-zh"))
     assert code != made.read_source_code(SimpleNamespace(dataset="ui-en-fr"))
+
+
+def test_a_grid_of_epochs_multiplies_that_of_learning_rates_and_names_both():
+    methods = copy.deepcopy(SHIPPED["methods"])
+    methods["neft"] |= {"learning_rate": [1e-4, 0.002], "epochs": [1, 2.5]}
+    found = plan(methods=methods)
+    assert list(found.trials("neft")) == ["lr0.0001-ep1", "lr0.0001-ep2.5", "lr0.002-ep1", "lr0.002-ep2.5"]
+    w = SimpleNamespace(model="smollm2-135m-instruct", dataset="ui-en-fr", method="neft", seed="1", trial="lr0.002-ep2.5")
+    told = json.loads(found.tune_model(w))
+    assert (told["training"]["epochs"], told["method"]["learning_rate"]) == (2.5, 0.002) and "epochs" not in told["method"]
+
+
+def test_a_method_without_epochs_is_told_what_it_was_told_before_there_were_any():
+    w = SimpleNamespace(model="smollm2-135m-instruct", dataset="ui-en-fr", method="full", seed="1", trial="lr0.0004")
+    told = json.loads(plan().tune_model(w))
+    assert told["method"] == {"kind": "full", "learning_rate": 4.0e-4} and told["training"]["epochs"] == 1

@@ -170,7 +170,7 @@ def needs(gpus: int = 0, **training: object) -> Needs:
     return Needs(config, gpus)
 
 
-WILDCARDS = SimpleNamespace(model="m", dataset="d", method="neft", test="d", sample="d")
+WILDCARDS = SimpleNamespace(model="m", dataset="d", method="neft", trial="lr0.1", test="d", sample="d")
 
 
 @pytest.mark.parametrize("name", ["convert_mb", "probe_mb", "tune_mb", "generate_mb", "rank_mb"])
@@ -210,3 +210,8 @@ def test_a_source_that_is_not_there_yet_is_named_by_the_error(job):
 
 def test_grown_doubles():
     assert [grown(30)(None, attempt) for attempt in (1, 2, 3)] == [30, 60, 120]
+
+
+def test_a_trial_of_more_epochs_asks_for_the_time_of_these(job):
+    longer = SimpleNamespace(**vars(WILDCARDS) | {"trial": "lr0.1-ep4"})
+    assert needs(epochs=1).tune_minutes(longer, job, 1, threads=2) == needs(epochs=4).tune_minutes(WILDCARDS, job, 1, threads=2)
