@@ -23,6 +23,8 @@ include: "rules/tune.smk"
 include: "rules/generate.smk"
 include: "rules/score.smk"
 include: "rules/analyse.smk"
+include: "rules/figures.smk"
+include: "rules/neuron_figures.smk"
 include: "rules/report.smk"
 
 
@@ -37,9 +39,14 @@ localrules:
     choose_trial,
     make_table,
     plot_scores,
+    plot_costs,
+    plot_budgets,
     plot_losses,
     plot_neurons,
     plot_similarity,
+    plot_classifiers,
+    plot_ranks,
+    plot_categories,
     show_samples,
     show_config,
     record_provenance,

@@ -3,7 +3,7 @@ Look at neurons beside the scores: how much models use each of them, how that ch
 NEEDS  results/{name}/model/{model}/  results/{name}/tune/…/chosen/delta.safetensors  results/{name}/data/{sample}/{split}.jsonl
        results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors
 MAKES  results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.safetensors
-       results/{name}/tables/{ranks,categories,overlap}_….{csv,json,md,tex,html}  results/{name}/figures/{ranks,categories}_….{png,pdf}
+       results/{name}/tables/{ranks,categories,overlap}_….{csv,json,md,tex,html}
 """
 
 
@@ -137,70 +137,4 @@ rule overlap_masks:
             --markdown {output.markdown:q} \
             --latex {output.latex:q} \
             --html {output.html:q} |& tee {log:q}
-        """
-
-
-rule plot_ranks:
-    """Mean rank difference between pairs of models, by percentile and over all neurons."""
-    input:
-        ranks="results/{name}/tables/ranks_{ranks}.json",
-    output:
-        png=report(
-            "results/{name}/figures/ranks_{ranks}.png",
-            caption="../report/ranks.rst",
-            category="Neurons",
-            labels={"what": "Rank differences", "analysis": "{ranks}"},
-        ),
-        pdf="results/{name}/figures/ranks_{ranks}.pdf",
-    log:
-        "results/{name}/figures/ranks_{ranks}.log",
-    benchmark:
-        "results/{name}/figures/ranks_{ranks}.benchmark.tsv"
-    conda:
-        "../envs/main.yaml"
-    resources:
-        runtime=10,
-    params:
-        spec=lambda w: spec(),
-        code=code("plot_ranks"),
-    shell:
-        r"""
-        python scripts/plot_ranks.py \
-            --spec {params.spec:q} \
-            --ranks {input.ranks:q} \
-            --png {output.png:q} \
-            --pdf {output.pdf:q} |& tee {log:q}
-        """
-
-
-rule plot_categories:
-    """Counts of strongly affected, suppressed and indirectly affected neurons."""
-    input:
-        categories="results/{name}/tables/categories_{ranks}.json",
-    output:
-        png=report(
-            "results/{name}/figures/categories_{ranks}.png",
-            caption="../report/categories.rst",
-            category="Neurons",
-            labels={"what": "Affected neurons", "analysis": "{ranks}"},
-        ),
-        pdf="results/{name}/figures/categories_{ranks}.pdf",
-    log:
-        "results/{name}/figures/categories_{ranks}.log",
-    benchmark:
-        "results/{name}/figures/categories_{ranks}.benchmark.tsv"
-    conda:
-        "../envs/main.yaml"
-    resources:
-        runtime=10,
-    params:
-        spec=lambda w: spec(),
-        code=code("plot_categories"),
-    shell:
-        r"""
-        python scripts/plot_categories.py \
-            --spec {params.spec:q} \
-            --categories {input.categories:q} \
-            --png {output.png:q} \
-            --pdf {output.pdf:q} |& tee {log:q}
         """

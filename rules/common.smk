@@ -18,9 +18,10 @@ from snakemake.settings.types import DeploymentMethod
 from neft import cards, config as configuration, mask_uses, plugins
 from neft.analysis_plan import AnalysisPlan
 from neft.errors import NeftError
+from neft.figure_plan import FigurePlan
 from neft.plan import Plan, code, plain, spec
 from neft.resources import Needs, grown
-from neft.runs import UNTUNED, paths
+from neft.runs import UNTUNED, files_of, paths
 
 try:
     CONFIG = configuration.load(config, where=Path(workflow.configfiles[-1]).name)
@@ -30,6 +31,7 @@ except NeftError as mistakes:
 PLAN = Plan(CONFIG)
 R = f"results/{CONFIG.name}"
 ANALYSES = AnalysisPlan(PLAN)
+FIGURES = FigurePlan(PLAN)
 
 LIMITS = {name: limit.value for name, limit in workflow.global_resources.items()}
 # Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's profile. A running job holds a lock on
@@ -66,6 +68,8 @@ wildcard_constraints:
     metric=one_of(CONFIG.metrics),
     ranks=one_of(CONFIG.analyses.ranks),
     overlap=one_of(CONFIG.analyses.overlaps),
+    losses=one_of(FIGURES.losses),
+    budgets=one_of(FIGURES.budgets),
     split="train|dev|test",
     seed="[0-9]+",
     table=one_of(CONFIG.tables),
@@ -169,13 +173,7 @@ def segments(w, run, key):
 
 def run_files(*kinds):
     """Files of some kinds of all runs, in their order: "outputs", "scores", "comparisons", "metrics", "history"."""
-    found = {}
-    for run in PLAN.runs():
-        for kind in kinds:
-            value = getattr(paths(R, run), kind)
-            for path in value.values() if isinstance(value, dict) else [value] if value else []:
-                found[str(path)] = None
-    return list(found)
+    return files_of(R, PLAN.runs(), *kinds)
 
 
 def mask_files(w, reading=None, suffix="safetensors"):
@@ -188,7 +186,7 @@ def mask_files(w, reading=None, suffix="safetensors"):
 PRODUCTS = [
     *run_files("outputs", "scores", "comparisons", "metrics"),
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),
-    *(f"{R}/figures/{figure}.{kind}" for figure in PLAN.figures() for kind in ("png", "pdf")),
+    *(f"{R}/figures/{figure}.{kind}" for figure in FIGURES.names() for kind in ("png", "pdf")),
     *ANALYSES.products(),
     f"{R}/samples/samples.html",
     f"{R}/config.html",

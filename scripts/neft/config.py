@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from neft import mask_uses, plugins, table_uses
+from neft import figure_kinds, mask_uses, plugins, table_uses
 from neft.analyses import Analyses
 from neft.data import Filter
 from neft.errors import NeftError
@@ -138,6 +138,8 @@ class Config(Strict):
     """Tables as in the publication, by name: `tables/<name>.csv`, `.md`, `.tex` and `.html`."""
     analyses: Analyses = Analyses()
     """What is studied of neurons beside the scores: utilization ranks, overlap of masks."""
+    figures: dict[Name, figure_kinds.Figure] = Field({})
+    """Figures of chosen results by name: `figures/<name>`, beside those that every experiment has."""
     report: Report = Report()
     """Settings of tables and pages."""
 
@@ -259,6 +261,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     yield from mask_uses.mistakes(config)
     yield from _analyses(config)
     yield from table_uses.mistakes(config)
+    yield from figure_kinds.mistakes(config)
     yield from _sources(config)
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)

@@ -112,18 +112,6 @@ class Plan:
         }
         return {"title": "Sample outputs", "runs": self.shown()["runs"], **options}
 
-    def figures(self) -> list[str]:
-        """Names of all figures: two for everything, up to three for each model and training set that has masks."""
-        found = ["scores", "losses"]
-        for model, train in dict.fromkeys((e.model, e.train) for e in self.config.experiments):
-            shown = {
-                "neurons": mask_uses.shown(self.config, model, train),
-                "similarity": mask_uses.shown(self.config, model, train, reading="distances"),
-                "classifiers": mask_uses.shown(self.config, model, train, reading="states"),
-            }
-            found += [f"{figure}_{model}_{train}" for figure, masks in shown.items() if masks]
-        return found
-
     def masks(self) -> list[str]:
         """Paths, without suffix, of the masks that any method of any experiment trains."""
         used: dict[str, None] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,17 @@ def paths(root: str | Path, run: Run) -> Paths:
         scores={metric: root / "score" / folder / run.test / f"{metric}.json" for metric in run.metrics},
         comparisons={metric: root / "compare" / folder / run.test / f"{metric}.json" for metric in run.compare},
     )
+
+
+def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
+    """Files of some kinds (fields of `Paths`) of runs, each once, in the order of the runs."""
+    found: dict[str, None] = {}
+    for run in runs:
+        for kind in kinds:
+            value = getattr(paths(root, run), kind)
+            for path in value.values() if isinstance(value, dict) else [value] if value else []:
+                found[str(path)] = None
+    return list(found)
 
 
 def utilization_file(root: str | Path, model: str, dataset: str, method: str, seed: int, sample: str) -> Path:

@@ -1,0 +1,174 @@
+"""
+Draw neurons: which are selected, how far they turned, how well layers tell classes apart, how their use changes.
+NEEDS  results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.{safetensors,json}  results/{name}/similarity/…
+       results/{name}/tables/{ranks,categories}_….json
+MAKES  results/{name}/figures/{neurons,similarity,classifiers}_{model}_{dataset}.{png,pdf}
+       results/{name}/figures/{ranks,categories}_….{png,pdf}
+"""
+
+
+rule plot_neurons:
+    """Which share of each projection in each layer the masks select."""
+    input:
+        masks=lambda w: mask_files(w),
+    output:
+        png=report(
+            "results/{name}/figures/neurons_{model}_{dataset}.png",
+            caption="../report/neurons.rst",
+            category="Neurons",
+            labels={"what": "Neuron map", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/neurons_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/neurons_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/neurons_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset))),
+        code=code("plot_neurons"),
+    shell:
+        r"""
+        python scripts/plot_neurons.py \
+            --spec {params.spec:q} \
+            --masks {input.masks:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_similarity:
+    """How far neurons turned in the probe, and where the masks cut."""
+    input:
+        distances=lambda w: f"{R}/similarity/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}.safetensors",
+        masks=lambda w: mask_files(w, "distances"),
+    output:
+        png=report(
+            "results/{name}/figures/similarity_{model}_{dataset}.png",
+            caption="../report/similarity.rst",
+            category="Neurons",
+            labels={"what": "Similarity", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/similarity_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/similarity_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/similarity_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))),
+        code=code("plot_similarity"),
+    shell:
+        r"""
+        python scripts/plot_similarity.py \
+            --spec {params.spec:q} \
+            --distances {input.distances:q} \
+            --masks {input.masks:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_classifiers:
+    """How well each layer's hidden states tell the classes apart, where neurons were picked by that."""
+    input:
+        records=lambda w: mask_files(w, "states", "json"),
+    output:
+        png=report(
+            "results/{name}/figures/classifiers_{model}_{dataset}.png",
+            caption="../report/classifiers.rst",
+            category="Neurons",
+            labels={"what": "Classifiers", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/classifiers_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/classifiers_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/classifiers_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))),
+        code=code("plot_classifiers"),
+    shell:
+        r"""
+        python scripts/plot_classifiers.py \
+            --spec {params.spec:q} \
+            --records {input.records:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_ranks:
+    """Mean rank difference between pairs of models, by percentile and over all neurons."""
+    input:
+        ranks="results/{name}/tables/ranks_{ranks}.json",
+    output:
+        png=report(
+            "results/{name}/figures/ranks_{ranks}.png",
+            caption="../report/ranks.rst",
+            category="Neurons",
+            labels={"what": "Rank differences", "analysis": "{ranks}"},
+        ),
+        pdf="results/{name}/figures/ranks_{ranks}.pdf",
+    log:
+        "results/{name}/figures/ranks_{ranks}.log",
+    benchmark:
+        "results/{name}/figures/ranks_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(),
+        code=code("plot_ranks"),
+    shell:
+        r"""
+        python scripts/plot_ranks.py \
+            --spec {params.spec:q} \
+            --ranks {input.ranks:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_categories:
+    """Counts of strongly affected, suppressed and indirectly affected neurons."""
+    input:
+        categories="results/{name}/tables/categories_{ranks}.json",
+    output:
+        png=report(
+            "results/{name}/figures/categories_{ranks}.png",
+            caption="../report/categories.rst",
+            category="Neurons",
+            labels={"what": "Affected neurons", "analysis": "{ranks}"},
+        ),
+        pdf="results/{name}/figures/categories_{ranks}.pdf",
+    log:
+        "results/{name}/figures/categories_{ranks}.log",
+    benchmark:
+        "results/{name}/figures/categories_{ranks}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: spec(),
+        code=code("plot_categories"),
+    shell:
+        r"""
+        python scripts/plot_categories.py \
+            --spec {params.spec:q} \
+            --categories {input.categories:q} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
