@@ -1,10 +1,13 @@
-# `make demo` runs the default experiment, `make test` everything that a change must pass; both first build .venv.
+# `make demo` runs the default experiment, `make miniature` every experiment of the publication at laptop scale, `make plan` reckons what
+# a configuration costs on a GPU, `make test` is everything that a change must pass; all first build .venv.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: bench demo docs lint lock search test test-fast
+.PHONY: bench demo docs lint lock miniature plan search test test-fast
+
+CONFIG ?= configs/paper.yaml
 
 demo: .venv/main
 	snakemake
@@ -14,6 +17,14 @@ demo: .venv/main
 search: .venv/main
 	snakemake --configfile configs/search.yaml
 	@cat results/search/tables/main.md
+
+miniature: .venv/main
+	snakemake --configfile configs/miniature.yaml
+	snakemake --configfile configs/miniature.yaml --report results/miniature/report.html --report-stylesheet report/style.css
+	@echo && ls results/miniature/tables/*.md && echo "Report: results/miniature/report.html"
+
+plan: .venv/main
+	@PYTHONPATH=scripts python -m neft.estimate --configfile $(CONFIG)
 
 .venv/main: envs/main.txt
 	$(PYTHON) -m venv .venv
