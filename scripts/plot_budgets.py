@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from neft import figures, runs
 from neft.cli import parser, run
@@ -57,10 +56,7 @@ def draw(axes: Axes, table: dict[str, Row], series: dict[str, list[str]], baseli
         result = next(iter(table[baseline].results.values()))
         axes.axhline(result.value.value, color=figures.SOFT, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0, label=baseline)
     title = next(result.title for row in table.values() for result in row.results.values())
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter("{x:g}")
+    figures.log_x(axes)
     axes.set_xlabel("trained parameters (% of the model)")
     axes.set_ylabel(f"{title} (0 to 100), 95 % interval")
 

@@ -53,7 +53,7 @@ def draw(axes: Axes, table: Sequence[Row], cost: str, style: dict[str, figures.S
         if cost in row.costs:
             x = row.costs[cost] / unit
             axes.plot([x, x], [result.low, result.high], color=look.color, linewidth=1.1, solid_capstyle="butt")
-            marks = {"color": look.color, "markerfacecolor": "white", "markeredgewidth": 1.6, "markersize": 7}
+            marks = {"color": look.color, "markerfacecolor": "white", "markeredgewidth": 1.3, "markersize": 9}
             axes.plot(x, result.value.value, look.marker, linestyle="none", label=row.method, clip_on=False, **marks)
         else:
             axes.axhline(
@@ -62,8 +62,9 @@ def draw(axes: Axes, table: Sequence[Row], cost: str, style: dict[str, figures.S
     title = next(result.title for row in table for result in row.results.values())
     axes.set_xlabel(label)
     axes.set_ylabel(f"{title} (0 to 100), 95 % interval" if axes.get_subplotspec().is_first_col() else "")
+    axes.margins(x=0.08)
     if cost == "delta_bytes":
-        axes.set_xscale("log")
+        figures.log_x(axes)
     else:
         axes.set_xlim(left=0)
 

@@ -114,7 +114,9 @@ def training_operations(size: Size, kind: str, trained: int, tokens: float, chec
     return ((4 + 2 * checkpointing) * size.parameters + beside * trained) * tokens
 
 
-def generation_seconds(size: Size, card: Card, utilisation: float, rows: int, batch: int, prompt: float, answer: float) -> float:
+def generation_seconds(
+    size: Size, card: Card, utilisation: float, rows: int, batch: int, prompt: float, answer: float
+) -> float:
     """Time to read prompts and write answers of so many tokens (bfloat16).
 
     Prompts are bound by operations, of which the card does the share `utilisation`; each step of a batch reads all weights.

@@ -129,7 +129,11 @@ class Estimate:
 
     def of_everything(self) -> set[Job]:
         """All jobs that compute."""
-        return self.of_experiments(self.config.experiments) | self.of_ranks() | set().union(*map(self.of_table, self.config.tables))
+        return (
+            self.of_experiments(self.config.experiments)
+            | self.of_ranks()
+            | set().union(*map(self.of_table, self.config.tables))
+        )
 
     def _tuning(self, model: str, train: str, method: str, seed: int) -> set[Job]:
         jobs = {Job("tune", model, train, method, seed, trial) for trial in self.plan.trials(method)}
@@ -139,7 +143,14 @@ class Estimate:
     def _probes(self, use: mask_uses.Use, model: str, seed: int) -> set[Job]:
         """The probes that a mask looks at; neither gradients nor hidden states, which cost as much as a few steps."""
         return {
-            Job("probe", model, part.dataset, "probe", seed, int(mask_uses.step(self.config, part.mask).removeprefix("-step") or 0))
+            Job(
+                "probe",
+                model,
+                part.dataset,
+                "probe",
+                seed,
+                int(mask_uses.step(self.config, part.mask).removeprefix("-step") or 0),
+            )
             for part in mask_uses.closure(self.config, use)
             if {"distances", "norms"} & mask_uses.reads(self.config, part.mask)
         }
@@ -180,7 +191,11 @@ class Estimate:
         return TOKENS[task.kind] + getattr(task, "max_document_tokens", 0)
 
     def _answering(self, size: Size, test: str) -> float:
-        task, rows, batch = self.config.datasets[test].task, self.config.datasets[test].splits.test, self.config.generation.batch_size
+        task, rows, batch = (
+            self.config.datasets[test].task,
+            self.config.datasets[test].splits.test,
+            self.config.generation.batch_size,
+        )
         written = {"mmlu": 0, "nli": 0, "ifeval": 1280}.get(task.kind, self.config.generation.max_new_tokens)
         return generation_seconds(size, self.card, self.utilisation, rows, batch, self._tokens(test), ANSWER * written)
 
@@ -197,7 +212,10 @@ def sums(estimate: Estimate) -> list[tuple[str, Cost]]:
 
 def report(estimate: Estimate, card: str) -> str:
     """All as Markdown."""
-    lines = ["| table | trainings | probes | generations | rankings | tokens | operations | GPU hours | kept |", "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| table | trainings | probes | generations | rankings | tokens | operations | GPU hours | kept |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
     for name, cost in sums(estimate):
         lines.append(
             f"| {name} | {cost.tune:,} | {cost.probe:,} | {cost.generate:,} | {cost.rank:,} | {cost.tokens / 1e6:,.1f} M "
@@ -205,17 +223,20 @@ def report(estimate: Estimate, card: str) -> str:
         )
     lines += ["", "| model | method | trained | % | memory of the card | delta | checkpoint |", "|---|---|--:|--:|--:|--:|--:|"]
     lines += _methods(estimate)
-    training = estimate.config.training
-    rows = training.micro_batch_size or training.batch_size
-    lines += [
-        "",
-        f"One {card}: {estimate.card.operations / 1e12:,.0f} TFLOP/s of which {100 * estimate.utilisation:.0f} % are reached, "
-        f"{estimate.card.bandwidth / 1e12:.2f} TB/s, {estimate.card.memory / 1e9:.0f} GB. Tokens a row: "
-        + ", ".join(f"{kind} {tokens}" for kind, tokens in TOKENS.items())
-        + f" (summarization: and the longest document); {rows} rows at once in training. Kept: the deltas of all trials. Not counted: "
-        "loading, checkpoints and dev losses (some minutes a training), COMET, the models themselves.",
-    ]
+    lines += ["", _assumptions(estimate, card)]
     return "\n".join(lines)
+
+
+def _assumptions(estimate: Estimate, card: str) -> str:
+    training, found = estimate.config.training, estimate.card
+    rows = training.micro_batch_size or training.batch_size
+    tokens = ", ".join(f"{kind} {number}" for kind, number in TOKENS.items())
+    return (
+        f"One {card}: {found.operations / 1e12:,.0f} TFLOP/s, of which {100 * estimate.utilisation:.0f} % are reached, "
+        f"{found.bandwidth / 1e12:.2f} TB/s, {found.memory / 1e9:.0f} GB. {rows} rows at once "
+        f"in training. Tokens a row: {tokens} (and the longest document). Kept are the deltas of all trials. Not counted: "
+        "loading, checkpoints and dev losses (minutes a training), COMET, the base models themselves."
+    )
 
 
 def _methods(estimate: Estimate) -> list[str]:

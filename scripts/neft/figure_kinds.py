@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -89,7 +89,10 @@ def mistakes(config: Config) -> Iterator[str]:
 
 
 def _unknown_names(config: Config, key: str, figure: Budgets | Losses, trained: tuple[str, ...]) -> Iterator[str]:
-    named = [(f"{key}.model", "model", (figure.model,), config.models), (f"{key}.train", "dataset", trained, config.datasets)]
+    named: list[tuple[str, str, tuple[str, ...], Mapping[str, Any]]] = [
+        (f"{key}.model", "model", (figure.model,), config.models),
+        (f"{key}.train", "dataset", trained, config.datasets),
+    ]
     named += [(f"{key}.{place}", "method", methods, config.methods) for place, methods in figure.methods().items()]
     if isinstance(figure, Budgets):
         named += [(f"{key}.test", "dataset", figure.test, config.datasets)]

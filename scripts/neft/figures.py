@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullLocator
 
 from neft.files import atomic
 
@@ -91,6 +92,14 @@ def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
         average = weight * average + (1 - weight) * value
         result.append(average / (1 - weight**step))
     return result
+
+
+def log_x(axes: Axes) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2 and 5 of each decade."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def quiet_y(axes: Axes) -> None:

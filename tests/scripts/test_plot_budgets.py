@@ -18,8 +18,8 @@ def chosen():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, chosen):
-    return finished.write(tmp_path_factory.mktemp("finished"), chosen)
+def root(tmp_path_factory):
+    return finished.write(tmp_path_factory.mktemp("finished"), finished.runs())
 
 
 @pytest.fixture(scope="module")

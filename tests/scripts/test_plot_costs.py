@@ -16,8 +16,8 @@ def chosen():
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory, chosen):
-    return finished.write(tmp_path_factory.mktemp("finished"), chosen)
+def root(tmp_path_factory):
+    return finished.write(tmp_path_factory.mktemp("finished"), finished.runs())
 
 
 def test_drawn_twice_the_figure_is_the_same_bytes(root, chosen, tmp_path):

@@ -96,5 +96,5 @@ def test_a_model_of_unknown_size_is_named(tmp_path):
     with pytest.raises(NeftError, match=r"^models.a: the model's size is not known: .*config.json is not there yet"):
         shape_of("models.a", {"kind": "hub", "repo": "some/one"}, tmp_path)
     (tmp_path / "config.json").write_text('{"num_attention_heads": 2}')
-    with pytest.raises(NeftError, match="config.json has no 'hidden_size'"):
+    with pytest.raises(NeftError, match=r"config\.json has no 'hidden_size'"):
         shape_of("models.a", {"kind": "hub", "repo": "some/one"}, tmp_path)

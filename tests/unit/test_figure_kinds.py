@@ -34,7 +34,10 @@ def test_right_figures_pass():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (LOSSES | {"kind": "loss"}, "figures.one.kind: unknown kind 'loss' (did you mean 'losses'?); available: budgets, losses"),
+        (
+            LOSSES | {"kind": "loss"},
+            "figures.one.kind: unknown kind 'loss' (did you mean 'losses'?); available: budgets, losses",
+        ),
         (LOSSES | {"model": "llama"}, "figures.one.model: unknown model 'llama'"),
         (LOSSES | {"train": "ui-en-de"}, "figures.one.train: unknown dataset 'ui-en-de'"),
         (LOSSES | {"rows": {"a": ["nft"]}}, "figures.one.rows.a: unknown method 'nft' (did you mean 'neft'?)"),

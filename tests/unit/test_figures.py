@@ -51,3 +51,13 @@ def test_smoothing_keeps_a_constant_and_starts_at_the_first_value():
     assert figures.smooth([2.0, 2.0, 2.0]) == pytest.approx([2.0, 2.0, 2.0])
     # 0.9-weighted mean of 1 and 3, corrected by 1 - 0.9²: (0.09 + 0.3) / 0.19
     assert figures.smooth([1.0, 3.0]) == pytest.approx([1.0, 0.39 / 0.19])
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    figure, axes = figures.panels(1, 1, 3.0, 2.0)
+    axes[0, 0].plot([0.4, 12], [1, 2])
+    figures.log_x(axes[0, 0])
+    figure.canvas.draw()
+    low, high = axes[0, 0].get_xlim()
+    shown = [label.get_text() for label in axes[0, 0].get_xticklabels() if low <= label.get_position()[0] <= high]
+    assert shown == ["0.5", "1", "2", "5", "10"]

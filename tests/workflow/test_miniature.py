@@ -54,7 +54,9 @@ def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
         """Model, rows, method without its name, mask by what it is made from, seed: whatever could be trained twice."""
         dataset = plain(plan.config.datasets[w["dataset"]])
         use = mask_uses.of_method(plan.config, w["method"], w["dataset"])
-        masks = [(plain(plan.config.masks[one.mask]), one.dataset) for one in mask_uses.closure(plan.config, use)] if use else []
+        masks = (
+            [(plain(plan.config.masks[one.mask]), one.dataset) for one in mask_uses.closure(plan.config, use)] if use else []
+        )
         rows = {key: value for key, value in dataset["splits"].items() if key != "test"}
         settings = plan.trials(w["method"])[w["trial"]]
         parts = [w["model"], dataset["task"], dataset["source"], dataset["filter"], rows, settings, masks, w["seed"]]
@@ -65,8 +67,12 @@ def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
 
 
 def test_one_probe_serves_all_budgets_of_a_data_set(shipped):
-    plan, found = shipped
-    probes = [tuple(wildcards[key] for key in ("model", "dataset", "seed", "step")) for rule, wildcards in found if rule == "train_probe"]
+    _, found = shipped
+    probes = [
+        tuple(wildcards[key] for key in ("model", "dataset", "seed", "step"))
+        for rule, wildcards in found
+        if rule == "train_probe"
+    ]
     assert len(probes) == len(set(probes))
     masks = [wildcards for rule, wildcards in found if rule == "select_neurons"]
     assert len(masks) > 2 * len(probes)
@@ -92,7 +98,9 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
     for dataset in config["datasets"].values():
         kind = dataset["task"]["kind"]
         if kind == "mmlu":
-            rows = benchmark_rows.write(folder / "mmlu.jsonl", benchmark_rows.questions(benchmark_rows.QUESTIONS), numbered=False)
+            rows = benchmark_rows.write(
+                folder / "mmlu.jsonl", benchmark_rows.questions(benchmark_rows.QUESTIONS), numbered=False
+            )
             dataset["source"], dataset["splits"] = {"kind": "files", "paths": str(rows)}, {"test": 5}
             continue
         source = pairs | {"columns": columns[kind]}
@@ -100,7 +108,9 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
         dataset["filter"] = {}
         sizes = {"train": 16, "dev": 6, "test": 6, "skip": 16}
         dataset["splits"] = {"seed": 1} | {split: sizes[split] for split in dataset["splits"] if split != "seed"}
-    config["models"] = {name: {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"} for name in config["models"]}
+    config["models"] = {
+        name: {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"} for name in config["models"]
+    }
     config["probe"]["steps"] = 3
     config["training"] |= {"batch_size": 8, "evaluations": 2, "precision": "float32"}
     config["generation"]["max_new_tokens"] = 6
