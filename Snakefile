@@ -26,6 +26,7 @@ include: "rules/analyse.smk"
 include: "rules/figures.smk"
 include: "rules/neuron_figures.smk"
 include: "rules/report.smk"
+include: "rules/paper.smk"
 
 
 # On a cluster these run where Snakemake does: they take seconds, or need the network, which compute nodes often don't have.
@@ -38,6 +39,8 @@ localrules:
     select_neurons,
     choose_trial,
     make_table,
+    make_paper_table,
+    summarize_claims,
     plot_scores,
     plot_costs,
     plot_budgets,

@@ -22,6 +22,7 @@ from neft.figure_plan import FigurePlan
 from neft.plan import Plan, code, plain, spec
 from neft.resources import Needs, grown
 from neft.runs import UNTUNED, files_of, paths
+from neft.table_plan import TablePlan
 
 try:
     CONFIG = configuration.load(config, where=Path(workflow.configfiles[-1]).name)
@@ -32,6 +33,7 @@ PLAN = Plan(CONFIG)
 R = f"results/{CONFIG.name}"
 ANALYSES = AnalysisPlan(PLAN)
 FIGURES = FigurePlan(PLAN)
+TABLES = TablePlan(PLAN)
 
 LIMITS = {name: limit.value for name, limit in workflow.global_resources.items()}
 # Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's profile. A running job holds a lock on
@@ -166,9 +168,8 @@ def comet_checkpoint(w, input):
 
 def segments(w, run, key):
     """The scores of a run's segments, as the input `key`, for a metric that reads them from another rule."""
-    reads = getattr(plugins.load("metrics", CONFIG.metrics[w.metric].kind), "READS", ())
-    folder = f"{R}/comet/{run.model}/{run.dataset}/{run.method}/seed{run.seed}"
-    return {key: f"{folder}/{w.test}/{w.metric}.json"} if "segments" in reads else {}
+    path = PLAN.segments(run, w.test, w.metric)
+    return {key: path} if path else {}
 
 
 def run_files(*kinds):
@@ -188,6 +189,7 @@ PRODUCTS = [
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),
     *(f"{R}/figures/{figure}.{kind}" for figure in FIGURES.names() for kind in ("png", "pdf")),
     *ANALYSES.products(),
+    *TABLES.products(),
     f"{R}/samples/samples.html",
     f"{R}/config.html",
     f"{R}/provenance.json",

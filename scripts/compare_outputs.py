@@ -11,11 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from neft import files, plugins, scores
 from neft.cli import parser, run
-from neft.errors import NeftError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -30,25 +28,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     metric = args.spec["metric"]
     rows = scores.read_rows(args.outputs, args.segments)
     baseline = scores.read_rows(args.baseline, args.baseline_segments)
-    check_aligned(rows, baseline, args.outputs, args.baseline)
+    scores.check_aligned(rows, baseline, args.outputs, args.baseline)
     plugin = plugins.load("metrics", metric["kind"])
     comparison = plugin.paired(rows, baseline, metric, args.spec["language"])
     result = {"metric": metric["kind"], "baseline": args.spec["baseline"], **asdict(comparison)}
     files.write_json(args.comparison, result)
-
-
-def check_aligned(rows: list[dict[str, Any]], others: list[dict[str, Any]], path: str, other_path: str) -> None:
-    """A paired test resamples rows by position. Raises NeftError at the first that isn't the same sentence in both files."""
-    if len(rows) != len(others):
-        raise NeftError(
-            f"{path} has {len(rows)} rows but {other_path} has {len(others)}; both must come from the same test set"
-        )
-    for number, (row, other) in enumerate(zip(rows, others, strict=True), start=1):
-        for key in ("id", "reference"):
-            if row[key] != other[key]:
-                raise NeftError(
-                    f"row {number}: {key} is {row[key]!r} in {path} but {other[key]!r} in {other_path}; it must be the same"
-                )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any
 from neft import files, folders
 from neft.cli import parser, run
 from neft.errors import NeftError
+from neft.sources.hub import UNPINNED
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def download(spec: dict[str, Any]) -> Path:
     """The snapshot in the cache, completed from the hub. Raises NeftError that says what to do."""
+    if spec["revision"] == UNPINNED:
+        raise NeftError(
+            f"{spec['repo_type']} {spec['repo']}: `revision` is forty zeros, which stand for a commit that has yet to be "
+            "filled in: put a repository that holds this corpus, and its commit, into the configuration (its comments say more)"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 

@@ -7,12 +7,14 @@ that does. Snakemake reruns a rule when either changes, so nothing else may be i
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
 from neft import mask_uses, plugins
-from neft.config import Config, Dataset
+from neft.config import Config, Dataset, Experiment
 from neft.fingerprint import fingerprint
 from neft.mask_uses import Use
 from neft.runs import UNTUNED, Run
@@ -63,13 +65,21 @@ class Plan:
         paths: list[str] = plugins.load("sources", source.kind).local_paths(plain(source), self.config.data)
         return paths
 
+    @cached_property
+    def _runs(self) -> list[Run]:
+        return self.runs_of(self.config.experiments)
+
     def runs(self) -> list[Run]:
-        """All runs of all experiments, each once, in the order of the configuration.
+        """All runs of all experiments, each once, in the order of the configuration."""
+        return list(self._runs)
+
+    def runs_of(self, experiments: Iterable[Experiment]) -> list[Run]:
+        """The runs of some experiments, each once, in their order.
 
         The untuned model gives the same outputs whatever the training set and the seed, so it is one run for each test set.
         """
         found: dict[Run, None] = {}
-        for experiment in self.config.experiments:
+        for experiment in experiments:
             for test in experiment.test:
                 for method in experiment.methods:
                     kind, base = self.config.methods[method].kind, self.config.report.baseline
@@ -88,7 +98,7 @@ class Plan:
         }
         options = [
             run
-            for run in self.runs()
+            for run in self._runs
             if (run.model, run.test, run.method) == (w.model, w.test, self.config.report.baseline)
             and (run.dataset == UNTUNED or run.dataset in ({w.dataset} if w.dataset != UNTUNED else trained_on))
         ]
@@ -306,6 +316,13 @@ class Plan:
         """The script and the metric."""
         return code("score_outputs", module("metrics", self.config.metrics[w.metric]))
 
+    def segments(self, run: Any, test: str, metric: str) -> str | None:
+        """The scores of a run's segments, for a metric that reads them from another rule. run: any wildcards of its place."""
+        if "segments" not in getattr(plugins.load("metrics", self.config.metrics[metric].kind), "READS", ()):
+            return None
+        folder = f"results/{self.config.name}/comet/{run.model}/{run.dataset}/{run.method}/seed{run.seed}"
+        return f"{folder}/{test}/{metric}.json"
+
     def compare_outputs(self, w: Wildcards) -> str:
         """As for a score, and with which method to compare."""
         return spec(**json.loads(self.score_outputs(w)), baseline=self.config.report.baseline)
@@ -364,6 +381,7 @@ def spec(**parts: Any) -> str:
     return json.dumps(parts, ensure_ascii=False, sort_keys=True).replace("</", "<\\/")
 
 
+@cache
 def code(script: str, *modules: str) -> str:
     """The code that decides a rule's output, as a hash."""
     return fingerprint(script, modules)

@@ -43,8 +43,8 @@ class Table(Strict):
     """What any source of rows can be asked for."""
 
     columns: dict[str, str] = Field({})
-    """Data: the column of each field of the task, where it has another name. `a.b`: b inside a; `@file`: name of the row's file
-    without folder and suffix."""
+    """Data: the column of each field of the task, where it has another name. `a.b`: b inside a, `a.0`: the first of a list;
+    `@file`: name of the row's file without folder and suffix."""
     values: Annotated[dict[str, dict[str, str]], BeforeValidator(_texts_as_keys)] = Field({})
     """Data: what the values of a field stand for, by field: `label: {0: entailment, 1: neutral, 2: contradiction}`."""
 
@@ -129,7 +129,7 @@ def pick(
     values: Mapping[str, Mapping[str, str]] | None = None,
     structured: Collection[str] = (),
 ) -> dict[str, str]:
-    """The fields of a record out of a row; columns: column name by field, `a.b` for b inside a.
+    """The fields of a record out of a row; columns: column name by field, `a.b` for b inside a, `a.0` for the first of a list.
 
     values: what the values of a field stand for, by field. structured: fields of which anything but text becomes JSON text.
     Null becomes empty text, which the filter drops; a list of texts (sentences) one text. Raises NeftError, naming the line,
@@ -163,6 +163,9 @@ def _value(values: Any, column: str, where: str) -> Any:
         return values[column]
     inside: Any = values
     for step in column.split("."):
+        if isinstance(inside, list) and step.isdecimal() and int(step) < len(inside):
+            inside = inside[int(step)]
+            continue
         if not isinstance(inside, dict) or step not in inside:
             raise NeftError(
                 f"{where}: no column '{column}'; there are: {', '.join(str(name) for name in values if name != FILE)}"

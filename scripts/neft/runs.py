@@ -71,6 +71,11 @@ def paths(root: str | Path, run: Run) -> Paths:
     )
 
 
+def pairs_file(root: str | Path, run: Run, metric: str) -> Path:
+    """Where paired tests of methods other than the baseline lie, for all methods that share a run's place."""
+    return Path(root, "pairs", run.model, run.dataset, f"seed{run.seed}", run.test, f"{metric}.json")
+
+
 def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
     """Files of some kinds (fields of `Paths`) of runs, each once, in the order of the runs."""
     found: dict[str, None] = {}

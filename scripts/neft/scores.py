@@ -214,6 +214,20 @@ def read_rows(outputs: str, segments: str | None = None) -> list[dict[str, Any]]
     return [row | {"segment": value, "scorer": scorer} for row, value in zip(rows, values, strict=True)]
 
 
+def check_aligned(rows: Rows, others: Rows, path: str, other_path: str) -> None:
+    """A paired test resamples rows by position. Raises NeftError at the first that isn't the same sentence in both files."""
+    if len(rows) != len(others):
+        raise NeftError(
+            f"{path} has {len(rows)} rows but {other_path} has {len(others)}; both must come from the same test set"
+        )
+    for number, (row, other) in enumerate(zip(rows, others, strict=True), start=1):
+        for key in ("id", "reference"):
+            if row[key] != other[key]:
+                raise NeftError(
+                    f"row {number}: {key} is {row[key]!r} in {path} but {other[key]!r} in {other_path}; it must be the same"
+                )
+
+
 def texts(rows: Rows) -> tuple[list[str], list[str]]:
     """Outputs and references of output rows. Raises NeftError if there are no rows or one of them lacks a text."""
     if not rows:

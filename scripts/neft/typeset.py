@@ -41,6 +41,12 @@ def markdown(sheets: Sequence[Sheet]) -> str:
 
 
 def _markdown(sheet: Sheet) -> str:
+    return f"## {_md(sheet.title)}\n\n{markdown_table(sheet)}"
+
+
+def markdown_table(sheet: Sheet) -> str:
+    """One sheet's table and notes in Markdown, without its title."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cells) + " |"
 
@@ -48,7 +54,7 @@ def _markdown(sheet: Sheet) -> str:
         return f"**{_md(c.whole)}**" if c.bold else _md(c.whole)
 
     rule = [":--"] * WORDS + ["--:"] * (len(sheet.header) - WORDS)
-    lines = [f"## {_md(sheet.title)}", "", line([_md(title) for title in sheet.header]), line(rule)]
+    lines = [line([_md(title) for title in sheet.header]), line(rule)]
     lines += [line([cell(c) for c in row]) for row in sheet.rows]
     lines += ["", *(f"- {_md(term)}: {_md(text)}" for term, text in sheet.notes), ""]
     return "\n".join(lines)

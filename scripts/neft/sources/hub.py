@@ -15,6 +15,8 @@ from neft import archives, folders, readers
 from neft.errors import NeftError
 
 FETCHES = "hub"
+UNPINNED = "0" * 40
+"""The revision of a repository that has yet to be chosen: plans can be made with it, but nothing is fetched."""
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 
 
@@ -26,7 +28,8 @@ class Spec(readers.Table):
     repo: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
     """`owner/name`."""
     revision: str
-    """The commit, 40 hexadecimal digits; a branch or tag may change, so it is refused."""
+    """The commit, 40 hexadecimal digits; a branch or tag may change, so it is refused. Forty zeros: yet to be filled in, for
+    a dry run; nothing is fetched."""
     files: tuple[str, ...] = ()
     """Data: which files, with wildcards (`en-fr/train-*.parquet`), and so which subset and split: parquet, JSON, CSV, TSV,
     or tar archives of these."""

@@ -1,0 +1,101 @@
+"""
+Tables as in the publication, with published values beside ours, and which of its claims hold.
+NEEDS  results/{name}/{generate,score,compare,tune}/…  results/{name}/tables/overlap_{overlap}.csv
+MAKES  results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json  results/{name}/tables/{table}.{csv,md,tex,html}
+       results/{name}/summary.md
+"""
+
+
+rule compare_pairs:
+    """Paired tests between methods, beside those against the baseline: what claims and duels are judged by."""
+    input:
+        unpack(TABLES.compared),
+    output:
+        pairs="results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json",
+    log:
+        "results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.log",
+    benchmark:
+        "results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        mem_mb=grown(1000),
+        runtime=grown(60),
+    params:
+        spec=TABLES.compare_pairs,
+        code=TABLES.compare_pairs_code,
+        segments=lambda w, input: options(input, "segments"),
+    shell:
+        r"""
+        python scripts/compare_pairs.py \
+            --spec {params.spec:q} \
+            --outputs {input.outputs:q} \
+            --pairs {output.pairs:q} \
+            {params.segments:q} |& tee {log:q}
+        """
+
+
+rule make_paper_table:
+    """A table of the publication: our values with their intervals, the published ones beside them."""
+    input:
+        lambda w: TABLES.inputs(w.table),
+        unpack(lambda w: TABLES.published(w.table)),
+    output:
+        csv="results/{name}/tables/{table}.csv",
+        markdown="results/{name}/tables/{table}.md",
+        latex="results/{name}/tables/{table}.tex",
+        html=report(
+            "results/{name}/tables/{table}.html",
+            caption="../report/paper_table.rst",
+            category="Publication",
+            labels={"what": "{table}"},
+        ),
+    log:
+        "results/{name}/tables/{table}.log",
+    benchmark:
+        "results/{name}/tables/{table}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=TABLES.make_paper_table,
+        code=TABLES.make_paper_table_code,
+        published=lambda w, input: options(input, "published"),
+    shell:
+        r"""
+        python scripts/make_paper_table.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --csv {output.csv:q} \
+            --markdown {output.markdown:q} \
+            --latex {output.latex:q} \
+            --html {output.html:q} \
+            {params.published:q} |& tee {log:q}
+        """
+
+
+rule summarize_claims:
+    """Which of the publication's claims hold here, by paired tests, in plain words."""
+    input:
+        TABLES.summary_inputs(),
+    output:
+        summary="results/{name}/summary.md",
+    log:
+        "results/{name}/summary.log",
+    benchmark:
+        "results/{name}/summary.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=lambda w: TABLES.summarize_claims(),
+        code=code("summarize_claims"),
+    shell:
+        r"""
+        python scripts/summarize_claims.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --summary {output.summary:q} |& tee {log:q}
+        """

@@ -1,0 +1,41 @@
+"""Make one table of the publication.
+
+Reads   results/<name>/{score,tune,compare,pairs,tables}/…   what the kind of the table is made from (`neft/tables/`)
+        published.csv   published values to put beside ours
+Writes  table.csv   every number in full, a row for each cell and seed
+        table.md    the same for people
+        table.tex   the same with booktabs
+        table.html  the same for the report
+
+--spec  {"kind": "scores", "title": "…", and what the kind asks for (its `build`)}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neft import files, plugins
+from neft.cli import parser, run
+from neft.pages import page
+from neft.typeset import latex, markdown, table_html
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
+    arguments.add_argument("--published", type=Path, help="published values")
+    for kind in ("csv", "markdown", "latex", "html"):
+        arguments.add_argument(f"--{kind}", required=True)
+    args = arguments.parse_args(argv)
+
+    records, sheets = plugins.load("tables", args.spec["kind"]).build(args.spec, args.results, args.published)
+    files.write_csv(args.csv, records)
+    files.write_text(args.markdown, markdown(sheets))
+    files.write_text(args.latex, latex(sheets))
+    lead = "Our values, with their intervals, beside the published ones where these are given."
+    files.write_text(args.html, page(args.spec["title"], lead, "\n".join(table_html(sheet) for sheet in sheets)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,65 @@
+"""Say in plain words which of the publication's claims hold in this experiment.
+
+Reads   results/<name>/{score,compare,pairs,tune,tables}/…   scores, paired tests, sizes and losses of runs, overlaps
+Writes  summary.md   a verdict for each claim, with the tests behind it
+
+--spec  {"name", "baseline": "full", "runs": [as for make_table], "pairs": [{"claim", "first", "second", "model", "dataset",
+        "test", "metric"}, …], "overlaps": [names], "trials": {method: number}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neft import files, verdicts
+from neft.cli import parser, run
+from neft.paired import LEVEL
+from neft.typeset import Cell, Sheet, markdown_table
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
+    arguments.add_argument("--summary", type=Path, required=True)
+    args = arguments.parse_args(argv)
+    files.write_text(args.summary, text(args.spec, verdicts.findings(args.spec, args.results)))
+
+
+def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
+    """The page: all verdicts at a glance, how they were come by, then each with its tests."""
+    glance = Sheet("", ["Claim", "Here"], [[Cell(finding.claim), Cell(finding.verdict, bold=True)] for finding in found], [])
+    seeds = len({run["seed"] for run in spec["runs"]})
+    parts = [
+        f"# Which of the publication's claims hold in `{spec['name']}`",
+        markdown_table(glance),
+        f"A claim is judged by paired tests on the test rows, in each experiment's first metric. {_seeds(seeds)}",
+        f"p is corrected for the number of tests of its claim (Holm); below {LEVEL} a difference counts. A bootstrap of 1,000 "
+        "resamples gives no p below 0.001, so that of more than 50 tests none can count. Tests that share models or rows are "
+        "not independent.",
+        _trials(spec["trials"]),
+    ]
+    for finding in found:
+        parts += [f"## {finding.claim}", finding.sentence, *([markdown_table(finding.sheet)] if finding.sheet else [])]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _seeds(seeds: int) -> str:
+    if seeds <= 1:
+        return "There is one seed: a test speaks of these very runs, and not of what another seed would give."
+    return (
+        f"There are {seeds} seeds: differences are means over them, p is the largest of theirs, and 1 where they disagree on "
+        "who is ahead."
+    )
+
+
+def _trials(trials: Mapping[str, int]) -> str:
+    if len(set(trials.values())) <= 1:
+        return f"Every method's learning rate is the best of {next(iter(trials.values()))} by dev loss." if trials else ""
+    counts = ", ".join(f"{method} {count}" for method, count in trials.items())
+    return f"**Not all methods had the same number of trials**, which favours those with more: {counts}."
+
+
+if __name__ == "__main__":
+    run(main)
