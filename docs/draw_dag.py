@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-STAGES = ["data", "model", "select", "tune", "generate", "score", "analyse", "figures", "neuron_figures", "report"]
+STAGES = ["data", "model", "select", "tune", "generate", "score", "analyse", "figures", "neuron_figures", "report", "paper"]
 
 
 def edges() -> set[tuple[str, str]]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import compare_outputs
+import compare_pairs
 import score_outputs
 import tiny
-from neft.runs import Run, parse, paths
+from neft.runs import Run, pairs_file, parse, paths
 
 MODEL, DATASET, TEST = "smollm2-135m-instruct", "ui-en-fr", "ui-en-fr"
 METRICS = {
@@ -57,6 +58,21 @@ def write(root: Path, runs: list[dict[str, Any]], rows: int = 60) -> Path:
             metrics.write_text(json.dumps(_metrics(run, history)), encoding="utf-8")
     _score(root, parse(runs))
     return root
+
+
+def write_pairs(root: Path, runs: list[dict[str, Any]], pairs: list[tuple[str, str]]) -> None:
+    """Write the paired tests of these methods, for each seed and metric; the outputs must be there."""
+    found = parse(runs)
+    for run in found:
+        for name, metric in METRICS.items() if run.tuned else ():
+            target = pairs_file(root, run, name)
+            if target.exists():
+                continue
+            methods = list(dict.fromkeys(method for pair in pairs for method in pair))
+            place = {r.method: r for r in found if (r.dataset, r.seed) == (run.dataset, run.seed)}
+            options = {"metric": metric, "language": "fr", "methods": methods, "pairs": pairs}
+            outputs = [str(paths(root, place[method]).outputs) for method in methods]
+            compare_pairs.main(["--spec", json.dumps(options), "--outputs", *outputs, "--pairs", str(target)])
 
 
 def spec(runs: list[dict[str, Any]], **more: Any) -> str:
@@ -132,6 +148,7 @@ def _metrics(run: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, An
         "method": run["method"],
         "kind": kind,
         "learning_rate": rate,
+        "epochs": 2.0,
         "seed": run["seed"],
         "trainable_parameters": parameters,
         "total_parameters": 134_515_008,

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml"]
+PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml", "configs"]
 
 
 class Workflow:

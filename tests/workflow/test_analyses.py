@@ -64,7 +64,7 @@ def changed(workflow: Workflow, block: str, **values) -> set[str]:
 
 
 def test_analyses_run_their_own_jobs_once_and_each_setting_only_what_it_decides(analysed: Workflow) -> None:
-    assert analysed.would_run() == RANKINGS | TABLES | {"overlap_masks"} | PAGES
+    assert analysed.would_run() == RANKINGS | TABLES | {"overlap_masks", "summarize_claims"} | PAGES
     analysed.snakemake()
     assert analysed.would_run() == set()
     assert changed(analysed, "ranks.settings", strong={"fraction": 0.2}) == {"count_categories", "plot_categories"} | PAGES

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 REPORT = {"make_table", "plot_scores", "plot_costs", "plot_losses", "show_samples", "show_config", "record_provenance"}
+REPORT |= {"summarize_claims"}
 METRICS = ("bleu", "chrf")
 
 
@@ -17,7 +18,9 @@ def generated(*methods: str) -> set[str]:
     """Generation and scores of these methods; all are compared with `full`, so they follow it."""
     jobs = {f"generate_outputs {method}" for method in methods}
     jobs |= {f"score_outputs {method} {metric}" for method in methods for metric in METRICS}
-    return jobs | {f"compare_outputs {method} {metric}" for method in methods if method != "full" for metric in METRICS}
+    jobs |= {f"compare_outputs {method} {metric}" for method in methods if method != "full" for metric in METRICS}
+    # Claims about LoRA and NeFT are tested by the first metric.
+    return jobs | ({"compare_pairs bleu"} if any(method.startswith(("lora", "neft")) for method in methods) else set())
 
 
 def chain(method: str, *trials: str) -> set[str]:
@@ -82,6 +85,11 @@ def test_a_longer_grid_adds_its_trial_and_keeps_the_finished_ones(workflow):
     assert workflow.would_run() == chain("lora", "lr0.05") | REPORT
 
 
+def test_a_grid_of_epochs_adds_a_trial_for_each(workflow):
+    changed(workflow, methods={"neft": {"epochs": [1, 2]}})
+    assert workflow.would_run() == chain("neft", "lr0.01-ep1", "lr0.01-ep2") | REPORT
+
+
 def test_a_masks_budget_reruns_the_mask_and_its_method_but_neither_probe_nor_similarity(workflow):
     changed(workflow, masks={"low": {"fraction": 0.06}})
     assert workflow.would_run() == {"select_neurons low", "plot_neurons", "plot_similarity"} | chain("neft") | REPORT
@@ -141,8 +149,8 @@ def test_a_deleted_score_is_made_again(workflow):
     score.unlink()
     jobs = workflow.would_run()
     score.write_bytes(content)
-    # Costs are drawn with the first metric, which is another.
-    assert jobs == {"score_outputs neft chrf"} | (REPORT - {"plot_losses", "plot_costs", "show_config"})
+    # Costs are drawn with the first metric, which is another; claims are judged by it.
+    assert jobs == {"score_outputs neft chrf"} | (REPORT - {"plot_losses", "plot_costs", "show_config", "summarize_claims"})
 
 
 def test_two_settings_that_swap_their_values_are_noticed(workflow):
