@@ -60,6 +60,7 @@ bench: .venv/main
 
 docs: .venv/main
 	PYTHONPATH=scripts python -m neft.config
+	PYTHONPATH=scripts python -m neft.estimate --configfile configs/paper.yaml --into docs/reproduction.md
 	python docs/draw_dag.py
 
 # New pins: installs what pyproject.toml asks for into a fresh environment and writes down what came.

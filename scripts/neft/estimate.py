@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from neft import config as configuration
-from neft import mask_uses, table_uses
+from neft import files, mask_uses, table_uses
 from neft.config import Config, Experiment
 from neft.costs import CARDS, checkpoint_bytes, delta_bytes, generation_seconds, shape_of, training_operations
 from neft.errors import NeftError
@@ -274,12 +275,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--configfile", required=True, help="laid over config.yaml")
     parser.add_argument("--card", choices=CARDS, default="A100")
     parser.add_argument("--utilisation", type=float, default=0.4, help="share of the card's peak operations in training")
+    parser.add_argument("--into", type=Path, help="write it between the plan marks of this file instead of printing it")
     args = parser.parse_args(argv)
     try:
         config = configuration.load(read(["config.yaml", args.configfile]), where=args.configfile)
-        print(report(Estimate(config, args.card, args.utilisation), args.card))
+        text = report(Estimate(config, args.card, args.utilisation), args.card)
     except NeftError as error:
         sys.exit(f"error: {error}")
+    if args.into:
+        before, _, after = re.split(r"(?s)(?<=<!-- plan -->\n)(.*?)(?=<!-- /plan -->)", args.into.read_text(encoding="utf-8"))
+        files.write_text(args.into, f"{before}{text}\n{after}")
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

@@ -64,3 +64,26 @@ def test_the_miniature_is_planned_from_the_files(monkeypatch, capsys):
     printed = capsys.readouterr().out
     for number in range(1, 8):
         assert f"| table{number} |" in printed
+
+
+def test_a_plan_is_written_between_the_marks_of_a_file(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(ROOT)
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- plan -->\nold\n<!-- /plan -->\nafter\n")
+    for _ in range(2):
+        estimate.main(["--configfile", "configs/miniature.yaml", "--into", str(page)])
+    before, plan, after = page.read_text().partition("<!-- plan -->\n| table |")
+    assert (before, "old" in plan + after) == ("before\n", False)
+    assert page.read_text().endswith("\n<!-- /plan -->\nafter\n")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_plan_in_the_guide_is_that_of_the_configuration(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    if not Path("configs/paper.yaml").exists():
+        pytest.skip("there is no configs/paper.yaml")
+    guide = Path("docs/reproduction.md").read_text()
+    page = tmp_path / "page.md"
+    page.write_text(guide)
+    estimate.main(["--configfile", "configs/paper.yaml", "--into", str(page)])
+    assert page.read_text() == guide, "make docs"
