@@ -234,9 +234,9 @@ def _assumptions(estimate: Estimate, card: str) -> str:
     tokens = ", ".join(f"{kind} {number}" for kind, number in TOKENS.items())
     return (
         f"One {card}: {found.operations / 1e12:,.0f} TFLOP/s, of which {100 * estimate.utilisation:.0f} % are reached, "
-        f"{found.bandwidth / 1e12:.2f} TB/s, {found.memory / 1e9:.0f} GB. {rows} rows at once "
-        f"in training. Tokens a row: {tokens} (and the longest document). Kept are the deltas of all trials. Not counted: "
-        "loading, checkpoints and dev losses (minutes a training), COMET, the base models themselves."
+        f"{found.bandwidth / 1e12:.2f} TB/s, {found.memory / 1e9:.0f} GB (bold: more than that). {rows} rows at once in training. "
+        f"Tokens a row: {tokens} (and the longest document). Kept are the deltas of all trials. Not counted: loading, checkpoints "
+        "and dev losses (minutes a training), COMET, the base models themselves."
     )
 
 
@@ -252,8 +252,9 @@ def _methods(estimate: Estimate) -> list[str]:
         longest = max(min(training.max_length, estimate._tokens(name)) for name in datasets)
         tokens = math.ceil((training.micro_batch_size or training.batch_size) * longest)
         memory = tuning_bytes(size, kind, trained, tokens, bfloat16=True, checkpointing=training.gradient_checkpointing)
+        mark = "**" if memory > estimate.card.memory else ""
         lines.append(
-            f"| {model} | {method} | {trained:,} | {100 * trained / size.parameters:.2f} | {memory / 1e9:,.0f} GB "
+            f"| {model} | {method} | {trained:,} | {100 * trained / size.parameters:.2f} | {mark}{memory / 1e9:,.0f} GB{mark} "
             f"| {delta_bytes(kind, trained, size.hidden) / 1e9:,.2f} GB | {checkpoint_bytes(trained) / 1e9:,.1f} GB |"
         )
     return lines
