@@ -95,9 +95,9 @@ def store_frozen_weights(model: nn.Module, precision: str) -> None:
 def choose_attention(model: nn.Module, precision: str, device: torch.device, longest: int) -> None:
     """Use plain matrix products for attention where they are faster than torch's fused kernel; changes `model`.
 
-    That is in bfloat16 on a CPU up to some 512 tokens: forward and backward of 1,024 tokens took 5 ms instead of 11 a layer in rows
-    of 50, 12 instead of 20 in rows of 330, 22 instead of 26 in rows of 512, but 43 instead of 35 in one row. longest: tokens of
-    the longest row.
+    That is in bfloat16 on a CPU up to some 512 tokens: forward and backward of 1,024 tokens took 5 ms instead of 11 a layer in
+    rows of 50, 12 instead of 20 in rows of 330, 22 instead of 26 in rows of 512, but 43 instead of 35 in one row. longest:
+    tokens of the longest row.
     """
     if precision == "bfloat16" and device.type == "cpu" and longest <= SHORT:
         model.set_attn_implementation("eager")  # type: ignore[operator]
