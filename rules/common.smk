@@ -47,7 +47,20 @@ workflow.register_resource("gpu", CARDS)
 # profile says it for each rule (`set-threads`).
 THREADS = max(1, (LIMITS["_cores"] or 1) // max(1, CARDS))
 
-NEEDS = Needs(CONFIG, GPU)
+
+def ranks(rule):
+    """How many processes, each on a card of its own, train one model in a job of this rule: as many cards as it asks for."""
+    asked = workflow.resource_settings.overwrite_resources.get(rule, {}).get("gpu")
+    if asked is not None and asked.is_evaluable():
+        raise WorkflowError(f"set-resources: {rule}: gpu: {asked.raw} must be a plain number, since the cards share a batch")
+    return max(1, GPU if asked is None else asked.value)
+
+
+RANKS = {rule: ranks(rule) for rule in ("train_probe", "tune_model")}
+try:
+    NEEDS = Needs(CONFIG, GPU, RANKS)
+except NeftError as mistake:
+    raise WorkflowError(str(mistake)) from None
 
 # With `--sdm conda` every rule has its environment; without it COMET's is built by a rule.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method

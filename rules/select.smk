@@ -25,7 +25,7 @@ rule train_probe:
         "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/benchmark.tsv"
     conda:
         "../envs/main.yaml"
-    threads: THREADS
+    threads: THREADS * RANKS["train_probe"]
     resources:
         gpu=GPU,
         mem_mb=NEEDS.probe_mb,
@@ -35,7 +35,7 @@ rule train_probe:
         code=PLAN.train_probe_code,
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/train_probe.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} scripts/train_probe.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \

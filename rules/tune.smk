@@ -22,7 +22,7 @@ rule tune_model:
         "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/benchmark.tsv"
     conda:
         "../envs/main.yaml"
-    threads: THREADS
+    threads: THREADS * RANKS["tune_model"]
     resources:
         gpu=GPU,
         mem_mb=NEEDS.tune_mb,
@@ -33,7 +33,7 @@ rule tune_model:
         mask=lambda w, input: options(input, "mask"),
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/tune_model.py \
+        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} scripts/tune_model.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \

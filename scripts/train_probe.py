@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     training = Training.model_validate(args.spec["training"])
     args.spec.setdefault("name", "probe")
     tuned = tune(args, method, training, steps=probe.steps, stop=args.spec.get("stop"), keep_best=False)
+    if tuned is None:
+        return
 
     unfinished = args.folder.with_name(f".{args.folder.name}")
     for leftover in (unfinished, args.folder):

@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     method = args.spec["method"]
     tuned = tune(args, method, Training.model_validate(args.spec["training"]), mask_file=args.mask)
+    if tuned is None:
+        return
 
     # In the base model's own format: what is finer could not be merged into it.
     dtype = runtime.DTYPES[files.read_json(args.model_record)["dtype"]]

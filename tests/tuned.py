@@ -71,6 +71,17 @@ def tune_arguments(inputs: Inputs, out: Path, method: str, seed: int = 1, **trai
     ]
 
 
+def probe_arguments(inputs: Inputs, out: Path, steps: int = 3, stop: int | None = None, **training: Any) -> list[str]:
+    """The command line of train_probe.py: as for tuning, with a probe in place of a method and a folder in place of a delta."""
+    given = tune_arguments(inputs, out, "full", **training)
+    spec = json.loads(given[1])
+    del spec["method"], spec["name"]
+    given[1] = json.dumps(spec | {"probe": {"learning_rate": 1e-3, "steps": steps}} | ({"stop": stop} if stop else {}))
+    for flag in ("--delta", "--record"):
+        del given[given.index(flag) : given.index(flag) + 2]
+    return [*given, "--folder", str(out / "model")]
+
+
 def generate_arguments(inputs: Inputs, out: Path, delta: Path | None = None, batch_size: int = 4, limit: int = 32) -> list[str]:
     """The command line of generate_outputs.py; outputs go to `out`."""
     spec = {

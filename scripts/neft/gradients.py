@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from neft import progress, runtime
+from neft.batches import LengthGrouped
 from neft.encode import Example, collate
 from neft.errors import NeftError
 from neft.loss import completion_loss
 from neft.neurons import Site
-from neft.trainer import LengthGrouped
 
 
 def sums(

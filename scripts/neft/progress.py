@@ -20,13 +20,14 @@ class _Lines:
         sys.stderr.flush()
 
 
-def bar(total: int, what: str, unit: str) -> tqdm[Any]:
-    """A tqdm bar on standard error: redrawn in place on a terminal, a line every ten seconds anywhere else."""
+def bar(total: int, what: str, unit: str, hidden: bool = False) -> tqdm[Any]:
+    """A tqdm bar on standard error: redrawn in place on a terminal, a line every ten seconds anywhere else; or none."""
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
         desc=what,
         unit=unit,
+        disable=hidden,
         file=None if terminal else _Lines(),
         mininterval=0.5 if terminal else 10,
         dynamic_ncols=terminal,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neft.errors import NeftError
 from neft.neurons import layer_of, sites_of
 
 GB = 10**9
@@ -103,9 +104,9 @@ def tuning_bytes(size: Size, kind: str, trained: int, tokens: int, bfloat16: boo
     return LIBRARIES + MARGIN * max(4 * size.parameters, training)
 
 
-def loading_bytes(size: Size, trained: int) -> float:
-    """Memory of the host when a GPU tunes: the float32 model on its way, and a checkpoint of what is trained."""
-    return CUDA + MARGIN * (4 * size.parameters + STATE * trained)
+def loading_bytes(size: Size, trained: int, ranks: int = 1) -> float:
+    """Memory of the host when GPUs tune: each rank's float32 model on its way, and one checkpoint of what is trained."""
+    return ranks * (CUDA + MARGIN * 4 * size.parameters) + MARGIN * STATE * trained
 
 
 def generation_bytes(size: Size, batch: int, length: int, number: int) -> float:
@@ -123,10 +124,21 @@ def grown(value: float) -> Callable[[Any, int], int]:
 class Needs:
     """Memory (MB) and time (minutes) of the rules whose model decides them: each method is a resource of a rule."""
 
-    def __init__(self, config: Any, gpus: int) -> None:
-        """`config`: the checked configuration; `gpus`: how many a job that computes gets, 0 or 1."""
+    def __init__(self, config: Any, gpus: int, ranks: Mapping[str, int]) -> None:
+        """`config`: the checked configuration; `gpus`: how many a job that computes gets, 0 or 1.
+
+        ranks: by rule (`train_probe`, `tune_model`) the processes that train one model together, each on a GPU of its own.
+        Raises NeftError if they can't share a batch evenly.
+        """
         self.config = config
         self.gpus = gpus
+        self.ranks = ranks
+        for rule, count in ranks.items():
+            if config.training.batch_size % count:
+                raise NeftError(
+                    f"training.batch_size: {config.training.batch_size} rows can't be shared evenly by the {count} cards that "
+                    f"{rule} asks for (gpu); take a multiple of {count}"
+                )
 
     def convert_mb(self, wildcards: Any, input: Any, attempt: int) -> int:
         """Converting a base model: what was downloaded, unpacked (a wheel's is quantised) and held twice."""
@@ -136,12 +148,13 @@ class Needs:
 
     def probe_mb(self, wildcards: Any, input: Any, attempt: int) -> int:
         """Full fine-tuning."""
-        return self._tuning_mb(input, "full", _size(input).parameters, attempt)
+        return self._tuning_mb(input, "full", _size(input).parameters, self.ranks["train_probe"], attempt)
 
     def tune_mb(self, wildcards: Any, input: Any, attempt: int) -> int:
         """Tuning by one method."""
         method = self.config.methods[wildcards.method]
-        return self._tuning_mb(input, method.kind, _size(input).trained(method, self.config.masks), attempt)
+        trained = _size(input).trained(method, self.config.masks)
+        return self._tuning_mb(input, method.kind, trained, self.ranks["tune_model"], attempt)
 
     def generate_mb(self, wildcards: Any, input: Any, attempt: int) -> int:
         """Generating answers."""
@@ -170,12 +183,12 @@ class Needs:
     def probe_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """The probe's steps."""
         rows = self.config.probe.steps * self.config.training.batch_size
-        return self._minutes(input, rows * self._tokens(wildcards, input), threads, attempt)
+        return self._minutes(input, rows * self._tokens(wildcards, input), threads, self.ranks["train_probe"], attempt)
 
     def tune_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """All epochs of the trial."""
         rows = self._epochs(wildcards) * self.config.datasets[wildcards.dataset].splits.train
-        return self._minutes(input, rows * self._tokens(wildcards, input), threads, attempt)
+        return self._minutes(input, rows * self._tokens(wildcards, input), threads, self.ranks["tune_model"], attempt)
 
     def generate_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """Every step of a batch reads all weights, and computes for each of its rows."""
@@ -186,20 +199,22 @@ class Needs:
         seconds = steps * (0.05 + reading + computing) + 4 * size.parameters / DISK
         return grown(10 + 1.5 * seconds / 60)(wildcards, attempt)
 
-    def _tuning_mb(self, input: Any, kind: str, trained: int, attempt: int) -> int:
+    def _tuning_mb(self, input: Any, kind: str, trained: int, ranks: int, attempt: int) -> int:
         if self.gpus:
-            return self._mb(loading_bytes(_size(input), trained), attempt)
+            return self._mb(loading_bytes(_size(input), trained, ranks), attempt)
         training = self.config.training
         batch = (training.micro_batch_size or training.batch_size) * training.max_length
         tokens = min(batch, max(TOKENS_AT_ONCE, training.max_length))
         bfloat16, again = training.precision == "bfloat16", training.gradient_checkpointing
-        return self._mb(tuning_bytes(_size(input), kind, trained, tokens, bfloat16, again), attempt)
+        return self._mb(ranks * tuning_bytes(_size(input), kind, trained, tokens, bfloat16, again), attempt)
 
-    def _minutes(self, input: Any, tokens: float, threads: int, attempt: int) -> int:
+    def _minutes(self, input: Any, tokens: float, threads: int, ranks: int, attempt: int) -> int:
         """Training on so many tokens: six operations a parameter and token, eight if activations are computed again."""
         operations = 8 if self.config.training.gradient_checkpointing else 6
         parameters = _size(input).parameters
-        seconds = operations * parameters * tokens / self._speed(threads) + 4 * parameters / DISK
+        # Ranks on GPUs divide the work; on CPUs they divide the threads.
+        speed = self._speed(threads) * (ranks if self.gpus else 1)
+        seconds = operations * parameters * tokens / speed + ranks * 4 * parameters / DISK
         return grown(15 + 1.5 * seconds / 60)(None, attempt)
 
     def _tokens(self, wildcards: Any, input: Any) -> float:

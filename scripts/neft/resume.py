@@ -3,11 +3,12 @@
     <folder>/step-00000120/     a checkpoint; it has this name only once it is whole
         trained.safetensors     the trained tensors by name, float32
         optimizer.safetensors   the optimizer's tensors: <parameter's number>.<exp_avg, exp_avg_sq, step>
-        random.safetensors      states of torch's random number generators
+        random.safetensors      states of torch's random number generators: <cpu, cuda>, of a further rank <cpu, cuda>.<rank>
         state.json              fingerprint, optimizer settings, schedule, progress (losses so far, best, seconds, tokens)
         trainer_state.json      transformers' own bookkeeping: the step
 
-Nothing is pickled. Kept are the latest checkpoint and the best.
+Nothing is pickled. Kept are the latest checkpoint and the best. Of several ranks the first writes, and what it writes is whole:
+a run may be resumed by another number of ranks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from transformers import Trainer
 
 from neft import files
 from neft.errors import NeftError
+from neft.shards import like, whole
 
 
 @dataclass
@@ -45,15 +47,16 @@ class Progress:
 
 
 def trained(model: nn.Module) -> dict[str, Tensor]:
-    """The trainable tensors by name, as they are now."""
+    """The trainable tensors by name, as they are now; of a sharded model this rank's shards."""
     return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
 
 def restore(model: nn.Module, folder: Path) -> None:
     """Put the trained tensors of a checkpoint back into `model`."""
     device = next(model.parameters()).device
+    tensors = load_file(folder / "trained.safetensors", device=str(device))
     # Through load_state_dict, not by assignment: attached layers listen to it and bring their dense weight up to date.
-    model.load_state_dict(load_file(folder / "trained.safetensors", device=str(device)), strict=False)
+    model.load_state_dict({name: like(tensor, model.get_parameter(name)) for name, tensor in tensors.items()}, strict=False)
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -100,8 +103,9 @@ class ResumableTrainer(Trainer):
 
     def resume(self) -> None:
         """Train to the end, from the latest checkpoint if there is one. Raises NeftError if it is of another run."""
-        for unfinished in self.folder.glob(".step-*"):
-            shutil.rmtree(unfinished)
+        if self.args.should_save:
+            for unfinished in self.folder.glob(".step-*"):
+                shutil.rmtree(unfinished)
         checkpoint = latest(self.folder)
         if checkpoint is not None:
             check(checkpoint, self.fingerprint)
@@ -110,15 +114,20 @@ class ResumableTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Write a checkpoint under a temporary name, rename it, and remove those that are no longer needed."""
         # At the end the result itself is written next; what a kill in between costs is the way from the last checkpoint.
-        if self.control.should_training_stop or not self.args.should_save:
+        if self.control.should_training_stop:
             return
+        optimizer, groups = _optimizer_state(self.optimizer)
+        tensors = {"trained": whole(trained(self.model)), "optimizer": whole(optimizer), "random": self._random_states()}
+        if self.args.should_save:
+            self._write(tensors, groups)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, tensors: dict[str, dict[str, Tensor]], groups: list[dict[str, Any]]) -> None:
         target = path_of(self.folder, self.state.global_step)
         unfinished = target.with_name(f".{target.name}")
         unfinished.mkdir(parents=True)
-        optimizer, groups = _optimizer_state(self.optimizer)
-        save_file(trained(self.model), unfinished / "trained.safetensors")
-        save_file(optimizer, unfinished / "optimizer.safetensors")
-        save_file(_random_states(), unfinished / "random.safetensors")
+        for name, content in tensors.items():
+            save_file(content, unfinished / f"{name}.safetensors")
         state = {"fingerprint": self.fingerprint, "groups": groups, "schedule": self.lr_scheduler.state_dict()}
         files.write_json(unfinished / "state.json", {**state, "progress": asdict(self.progress)})
         self.state.save_to_json(str(unfinished / "trainer_state.json"))
@@ -126,6 +135,17 @@ class ResumableTrainer(Trainer):
         needed = {target, path_of(self.folder, self.progress.dev_step)}
         for other in set(self.folder.glob("step-*")) - needed:
             shutil.rmtree(other)
+
+    def _random_states(self) -> dict[str, Tensor]:
+        """States of the generators that a model may draw from (dropout), of all ranks."""
+        states = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            states["cuda"] = torch.cuda.get_rng_state()
+        found: dict[str, Tensor] = {}
+        for name, state in states.items():
+            of_all = self.accelerator.gather(state.to(self.args.device)).cpu().view(self.args.world_size, -1)
+            found |= {_of_rank(name, rank): part.clone() for rank, part in enumerate(of_all)}
+        return found
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Weights and progress: the first thing that `train` restores."""
@@ -137,10 +157,11 @@ class ResumableTrainer(Trainer):
             return
         tensors = load_file(Path(checkpoint, "optimizer.safetensors"))
         state = files.read_json(Path(checkpoint, "state.json"))
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         by_parameter: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             number, key = name.split(".", 1)
-            by_parameter.setdefault(int(number), {})[key] = tensor
+            by_parameter.setdefault(int(number), {})[key] = like(tensor, parameters[int(number)])
         self.optimizer.load_state_dict({"state": by_parameter, "param_groups": state["groups"]})
         self.lr_scheduler.load_state_dict(state["schedule"])
 
@@ -148,9 +169,15 @@ class ResumableTrainer(Trainer):
         if checkpoint is None:
             return
         states = load_file(Path(checkpoint, "random.safetensors"))
-        torch.set_rng_state(states["cpu"])
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state(states["cuda"])
+        names = {name: _of_rank(name, self.args.process_index) for name in ("cpu", "cuda")}
+        if names["cpu"] in states:  # a rank that the killed run did not have goes on with its own
+            torch.set_rng_state(states[names["cpu"]])
+        if names["cuda"] in states and torch.cuda.is_available():
+            torch.cuda.set_rng_state(states[names["cuda"]])
+
+
+def _of_rank(name: str, rank: int) -> str:
+    return f"{name}.{rank}" if rank else name
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -158,11 +185,3 @@ def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor
     state = optimizer.state_dict()
     tensors = {f"{number}.{key}": value for number, values in state["state"].items() for key, value in values.items()}
     return tensors, state["param_groups"]
-
-
-def _random_states() -> dict[str, Tensor]:
-    """States of the generators that a model may draw from (dropout)."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states

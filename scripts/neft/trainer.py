@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import DataLoaderShard
 from torch import Tensor, nn
-from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from neft import progress, resume, runtime
-from neft.encode import Example, collate
+from neft import batches, progress, resume, runtime, shards
+from neft.encode import Example
 from neft.errors import NeftError
 from neft.loss import completion_loss
 from neft.resume import Progress, ResumableTrainer
 from neft.tuning import Training
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-POOL = 50
-"""Batches that are sorted by length together: enough that little is padding, few enough that batches stay mixed."""
-
 TOKENS_AT_ONCE = 1024 if not torch.cuda.is_available() else 2**16
 """Tokens of a micro-batch that go through the model at once; longer ones take turns, which changes memory and nothing else.
 
@@ -56,6 +53,9 @@ def fit(
     `seed` and the examples' lengths alone. A run that was killed goes on from its last checkpoint in `folder`, to the same bits
     on a CPU. Raises NeftError for a loss that is not finite, for no data, and for a checkpoint of another run (by
     `fingerprint`).
+
+    Of several ranks (`runtime.ranks`) each calls it with the same arguments and trains on its share of every batch: the whole
+    model, or its part of it (`neft.shards`) where all of it is trained. Then the first rank alone has the result.
     """
     if not train or not dev:
         raise NeftError(
@@ -65,27 +65,34 @@ def fit(
     runtime.store_frozen_weights(model, precision)
     arguments = _arguments(settings, learning_rate, seed, total, folder)
     runtime.choose_attention(model, precision, arguments.device, max(len(example["input_ids"]) for example in train))
+    trained = model
+    if runtime.ranks() > 1 and all(parameter.requires_grad for parameter in model.parameters()):
+        trained = shards.shard(model, precision, arguments.device)
     trainer = CompletionTrainer(
-        model=model,
+        model=trained,
         args=arguments,
         folder=folder,
         fingerprint=fingerprint,
         train_dataset=train,
         eval_dataset=dev,
-        data_collator=collate,
+        data_collator=batches.collate,
         precision=precision,
         keep_best=keep_best,
         patience=settings.early_stop if keep_best else None,
     )
     trainer.remove_callback(PrinterCallback)
+    if runtime.rank():  # the first draws what a single process does, the others (in dropout) something else
+        torch.manual_seed(batches.seed_of(seed, runtime.rank()))
     last = stop or total
-    with progress.bar(last, "training", "step") as bar:
+    with progress.bar(last, "training", "step", hidden=runtime.rank() > 0) as bar:
         evaluations = {step for step in _evenly(total, settings.evaluations) if step < last} | {last}
         trainer.add_callback(Pace(evaluations, last, bar))
         trainer.resume()
     result = trainer.progress
     if result.dev_step != trainer.state.global_step:
-        resume.restore(model, resume.path_of(folder, result.dev_step))
+        resume.restore(trained, resume.path_of(folder, result.dev_step))
+    if trained is not model:
+        shards.unshard(trained, model)
     model.config.use_cache = True  # the Trainer turns it off for the model's config, where it would be saved
     return result
 
@@ -108,9 +115,14 @@ class CompletionTrainer(ResumableTrainer):
         """Where the Trainer computes a loss it does so in our precision."""
         return runtime.autocast(self.precision, self.args.device)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+    def get_train_dataloader(self) -> DataLoaderShard:
+        """This rank's share of the micro-batches; the Trainer's own loader would repeat rows until all have equally many."""
         lengths = [len(example["input_ids"]) for example in self.train_dataset]
-        return LengthGrouped(lengths, self.args.train_batch_size * self.args.gradient_accumulation_steps, self.args.seed)
+        size = self.args.train_batch_size * self.args.world_size
+        sampler = batches.LengthGrouped(lengths, size * self.args.gradient_accumulation_steps, self.args.seed)
+        shares = batches.Shares(sampler, size, self.args.process_index, self.args.world_size)
+        options = {"collate_fn": self.data_collator, "pin_memory": self.args.dataloader_pin_memory}
+        return DataLoaderShard(self.train_dataset, device=self.args.device, batch_sampler=shares, **options)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -121,17 +133,28 @@ class CompletionTrainer(ResumableTrainer):
         scaled: Tensor = loss / num_items_in_batch * self.accelerator.num_processes
         return scaled
 
+    def _defer_fsdp_gradient_reduction(self) -> Any:
+        # Until the last micro-batch, the Trainer would; but then every rank would hold a gradient of the whole model.
+        return contextlib.nullcontext()
+
     def get_batch_samples(self, *args: Any) -> Any:
         """The micro-batches of the next step; its clock starts here."""
         self.step_began = time.perf_counter()
         return super().get_batch_samples(*args)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Tensor], num_items_in_batch: Any = None) -> Tensor:
-        """Forward and backward of a micro-batch, in parts where it is a long one."""
-        self.progress.tokens += int(inputs["lengths"].sum())
-        # With several processes the number of backward passes must be the same in all.
-        parts = _parts(inputs, TOKENS_AT_ONCE) if self.accelerator.num_processes == 1 else [inputs]
-        losses = [super(CompletionTrainer, self).training_step(model, part, num_items_in_batch) for part in parts]
+        """Forward and backward of a rank's micro-batch, in parts where it is a long one."""
+        parts = batches.parts(inputs, TOKENS_AT_ONCE)
+        counts = torch.tensor([[len(parts), int(inputs["lengths"].sum())]], device=self.args.device)
+        counts = self.accelerator.gather(counts).cpu()  # [ranks, 2]
+        self.progress.tokens += int(counts[:, 1].sum())
+        # Passes of one rank wait for the others', so that all must make equally many.
+        parts += [batches.collate([])] * (int(counts[:, 0].max()) - len(parts))
+        losses = []
+        for number, part in enumerate(parts, start=1):
+            # Gradients are added up over the ranks in the last pass.
+            with self.accelerator.no_sync(model) if number < len(parts) else contextlib.nullcontext():
+                losses.append(super().training_step(model, part, num_items_in_batch))
         return torch.stack(losses).sum()
 
     def floating_point_ops(self, inputs: dict[str, Tensor]) -> int:
@@ -172,11 +195,12 @@ class CompletionTrainer(ResumableTrainer):
     def _dev_loss(self) -> float:
         self.model.eval()
         rows = sorted(self.eval_dataset, key=lambda example: len(example["input_ids"]))
-        size = self.args.per_device_eval_batch_size
-        batches = [rows[i : i + size] for i in range(0, len(rows), size)]
+        size, ranks = self.args.per_device_eval_batch_size, self.args.world_size
+        mine = [rows[i : i + size] for i in range(self.args.process_index * size, len(rows), ranks * size)]
+        mine += [[]] * (math.ceil(len(rows) / (ranks * size)) - len(mine))  # all ranks go through the model equally often
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        for batch in batches[self.args.process_index :: self.args.world_size]:
-            tensors = {name: tensor.to(self.args.device) for name, tensor in collate(batch).items()}
+        for batch in mine:
+            tensors = {name: tensor.to(self.args.device) for name, tensor in batches.collate(batch).items()}
             with self.compute_loss_context_manager():
                 loss, count = completion_loss(self.model, tensors["input_ids"], tensors["labels"])
             sums += torch.stack([loss.double(), count.double()])
@@ -204,53 +228,17 @@ class Pace(TrainerCallback):
         control.should_training_stop |= state.global_step >= self.last
 
 
-class LengthGrouped(Sampler[int]):
-    """Every example once an epoch, in batches of like length and in random order; the same for the same seed and epoch.
-
-    It draws from a generator of its own, so that nothing a method draws (LoRA's start, dropout) changes the order of the data.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        """`lengths`: tokens of each example; `batch_size`: examples for one step of the optimizer."""
-        self.lengths = lengths
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of this epoch (the data loader calls it)."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        # Hashed, because the generator knows 32 bits of its seed: of a sum or shift of the two, others would be the same.
-        digest = hashlib.sha256(f"{self.seed} {self.epoch}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
-        shuffled = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size
-        whole = len(shuffled) // size
-        pool = max(1, min(POOL, whole // 4)) * size
-        batches = []
-        for start in range(0, whole * size, pool):
-            rows = sorted(shuffled[start : min(start + pool, whole * size)], key=self.lengths.__getitem__)
-            batches += [rows[i : i + size] for i in range(0, len(rows), size)]
-        for number in torch.randperm(len(batches), generator=generator).tolist():
-            yield from batches[number]
-        yield from shuffled[whole * size :]  # the batch that is not full comes last
-
-
 def _arguments(settings: Training, learning_rate: float, seed: int, steps: int, folder: Path) -> TrainingArguments:
     """Our settings in the Trainer's words; what it would print, report or save by itself is off."""
-    micro = settings.micro_batch_size or settings.batch_size
+    ranks = runtime.ranks()
+    micro = batches.micro_batch(settings.batch_size, settings.micro_batch_size, ranks)
     arguments = TrainingArguments(
         output_dir=str(folder),
         seed=seed,
         max_steps=steps,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
-        gradient_accumulation_steps=settings.batch_size // micro,
+        gradient_accumulation_steps=settings.batch_size // (micro * ranks),
         learning_rate=learning_rate,
         lr_scheduler_type=SCHEDULES[settings.schedule],
         warmup_steps=math.ceil(settings.warmup_ratio * steps),
@@ -268,21 +256,11 @@ def _arguments(settings: Training, learning_rate: float, seed: int, steps: int, 
         disable_tqdm=True,
         log_level="error",
         ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
     )
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process, one GPU: else the Trainer would copy the model to all that it sees
     return arguments
-
-
-def _parts(batch: dict[str, Tensor], tokens: int) -> list[dict[str, Tensor]]:
-    """The rows of a batch in parts of at most so many tokens, padding included, or of one row; each padded for itself alone."""
-    rows = max(1, tokens // batch["input_ids"].shape[1])
-    parts = []
-    for start in range(0, len(batch["lengths"]), rows):
-        part = {name: tensor[start : start + rows] for name, tensor in batch.items()}
-        width = int(part["lengths"].max())
-        parts.append(part | {name: part[name][:, :width] for name in ("input_ids", "labels")})
-    return parts
 
 
 def _evenly(steps: int, times: int) -> set[int]:

@@ -60,8 +60,8 @@ def tune(
     steps: int | None = None,
     stop: int | None = None,
     keep_best: bool = True,
-) -> Tuned:
-    """Train the base model of `args` by one method with one learning rate.
+) -> Tuned | None:
+    """Train the base model of `args` by one method with one learning rate. None on all ranks but the first, which writes.
 
     args: from `add_arguments`, with `spec` holding model, task, seed and, optionally, name. method: a method's spec with a
     single learning rate. steps, stop, keep_best: as in `trainer.fit`.
@@ -107,6 +107,8 @@ def tune(
         stop=stop,
         keep_best=keep_best,
     )
+    if runtime.rank():
+        return None
     metrics = {
         "method": spec.get("name", method["kind"]),
         "kind": method["kind"],
@@ -122,6 +124,7 @@ def tune(
         "peak_memory_bytes": runtime.peak_memory_bytes(device),
         "device": runtime.device_name(device),
         "threads": args.threads,
+        "ranks": runtime.ranks(),
         "versions": runtime.versions(),
     }
     return Tuned(model, tokenizer, base_hash, metrics, progress.history)

@@ -29,9 +29,9 @@ class Training(Strict):
     epochs: PositiveFloat = 2
     """Passes over the training rows."""
     batch_size: PositiveInt = 16
-    """Rows for one step of the optimizer."""
+    """Rows for one step of the optimizer; GPUs that train together (the profile's `gpu`) share them evenly."""
     micro_batch_size: PositiveInt | None = None
-    """Rows in memory at once, a divisor of `batch_size`; gradients add up over the batch. Default: the whole batch."""
+    """Rows in memory at once, on each GPU, a divisor of `batch_size`; gradients add up over the batch. Default: all of them."""
     max_length: PositiveInt = 512
     """Tokens of prompt and answer together; longer rows are left out and counted in `metrics.json`."""
     warmup_ratio: float = Field(0.05, ge=0, lt=1)

@@ -8,23 +8,12 @@ import tuned
 from neft import files, runtime
 
 
-def arguments(inputs: tuned.Inputs, out: Path, steps: int = 3, **more: int) -> list[str]:
-    """The tuning command with a probe in place of a method, and a folder in place of a delta."""
-    given = tuned.tune_arguments(inputs, out, "full")
-    spec = json.loads(given[1])
-    del spec["method"], spec["name"]
-    given[1] = json.dumps(spec | {"probe": {"learning_rate": 1e-3, "steps": steps}} | more)
-    for flag in ("--delta", "--record"):
-        del given[given.index(flag) : given.index(flag) + 2]
-    return [*given, "--folder", str(out / "model")]
-
-
 def test_writes_the_whole_tuned_model_in_float32(tiny_model: Path, tiny_rows: Path, tmp_path: Path):
     inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
     out = tmp_path / "probe"
     (out / "model").mkdir(parents=True)
     (out / "model" / "leftover").write_text("of a former run")
-    train_probe.main(arguments(inputs, out))
+    train_probe.main(tuned.probe_arguments(inputs, out))
     assert {file.name for file in out.iterdir()} == {"model", "metrics.json", "history.jsonl"}
     assert not (out / "model" / "leftover").exists()
     tuned_model, tokenizer = runtime.load_model(out / "model", "float32")
@@ -36,7 +25,7 @@ def test_writes_the_whole_tuned_model_in_float32(tiny_model: Path, tiny_rows: Pa
 
 def test_takes_exactly_the_steps_asked_for_and_keeps_the_last_state(tiny_model: Path, tiny_rows: Path, tmp_path: Path):
     inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
-    train_probe.main(arguments(inputs, tmp_path / "probe", steps=7))
+    train_probe.main(tuned.probe_arguments(inputs, tmp_path / "probe", steps=7))
     metrics = files.read_json(tmp_path / "probe" / "metrics.json")
     assert (metrics["steps"], metrics["best_step"], metrics["kind"], metrics["method"]) == (7, 7, "full", "probe")
     assert metrics["percent"] == 100
@@ -44,9 +33,9 @@ def test_takes_exactly_the_steps_asked_for_and_keeps_the_last_state(tiny_model: 
 
 def test_an_early_end_is_the_state_that_the_whole_run_has_then(tiny_model: Path, tiny_rows: Path, tmp_path: Path):
     inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
-    train_probe.main(arguments(inputs, tmp_path / "whole", steps=4))  # evaluated after each of its steps
-    train_probe.main(arguments(inputs, tmp_path / "early", steps=4, stop=3))
-    train_probe.main(arguments(inputs, tmp_path / "short", steps=3))
+    train_probe.main(tuned.probe_arguments(inputs, tmp_path / "whole", steps=4))  # evaluated after each of its steps
+    train_probe.main(tuned.probe_arguments(inputs, tmp_path / "early", steps=4, stop=3))
+    train_probe.main(tuned.probe_arguments(inputs, tmp_path / "short", steps=3))
     losses = {
         name: [(row["split"], row["step"], row["loss"]) for row in files.read_rows(tmp_path / name / "history.jsonl")]
         for name in ("whole", "early", "short")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import tiny
 from neft import neurons, plugins
+from neft.errors import NeftError
 from neft.resources import GB, Needs, Size, generation_bytes, grown, loading_bytes, tuning_bytes
 from neft.selectors import union
 
@@ -152,7 +153,7 @@ def job(tmp_path):
     return SimpleNamespace(**{key: str(tmp_path / name) for key, name in paths.items()})
 
 
-def needs(gpus: int = 0, **training: object) -> Needs:
+def needs(gpus: int = 0, ranks: int = 1, **training: object) -> Needs:
     """The needs of a small experiment."""
     from neft.analyses import Analyses
     from neft.tuning import Generation, Training
@@ -167,7 +168,7 @@ def needs(gpus: int = 0, **training: object) -> Needs:
         generation=Generation(),
         analyses=Analyses(),
     )
-    return Needs(config, gpus)
+    return Needs(config, gpus, {"train_probe": ranks, "tune_model": ranks})
 
 
 WILDCARDS = SimpleNamespace(model="m", dataset="d", method="neft", trial="lr0.1", test="d", sample="d")
@@ -188,6 +189,20 @@ def test_time_is_less_with_a_gpu_and_with_more_threads_and_doubles_with_each_att
     assert getattr(needs(), name)(WILDCARDS, job, 1, threads=16) <= first
     assert getattr(needs(gpus=1), name)(WILDCARDS, job, 1, threads=2) <= first
     assert 10 < first < 240
+
+
+def test_several_ranks_take_less_time_and_the_first_alone_writes_a_checkpoint(job):
+    one, two = needs(gpus=1), needs(gpus=1, ranks=2)
+    for minutes in ("probe_minutes", "tune_minutes"):
+        assert getattr(two, minutes)(WILDCARDS, job, 1, threads=2) <= getattr(one, minutes)(WILDCARDS, job, 1, threads=2)
+    for memory in ("probe_mb", "tune_mb"):
+        first, second = (getattr(job_needs, memory)(WILDCARDS, job, 1) for job_needs in (one, two))
+        assert first < second < 2 * first
+
+
+def test_cards_that_cannot_share_a_batch_are_a_mistake_of_the_configuration():
+    with pytest.raises(NeftError, match=r"training.batch_size: 16 rows can't be shared evenly by the 3 cards that train_probe"):
+        needs(ranks=3)
 
 
 def test_the_demos_tuning_took_less_than_half_of_the_time_asked_for(job):

@@ -5,17 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 import tuned
 from neft import encode, plugins, resume, runtime, trainer
+from neft.batches import LengthGrouped
 from neft.encode import Example
 from neft.errors import NeftError
 from neft.files import read_rows
 from neft.mask import NeuronMask
-from neft.trainer import LengthGrouped
 from neft.tuning import Training
 
 Data = tuple[list[Example], list[Example]]
@@ -123,16 +121,6 @@ def test_long_batches_in_parts_train_like_whole_batches(
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
 
 
-@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=20), tokens=st.integers(1, 200))
-def test_parts_of_a_batch_hold_every_row_once_and_no_more_tokens_than_allowed(lengths: list[int], tokens: int):
-    rows: list[Example] = [{"input_ids": [number] * n, "labels": [number] * n} for number, n in enumerate(lengths)]
-    parts = trainer._parts(encode.collate(rows), tokens)
-    assert torch.cat([part["input_ids"][:, 0] for part in parts]).tolist() == list(range(len(lengths)))
-    for part in parts:
-        assert part["input_ids"].numel() <= tokens or len(part["lengths"]) == 1
-        assert part["input_ids"].shape == part["labels"].shape == (len(part["lengths"]), int(part["lengths"].max()))
-
-
 def test_gradient_checkpointing_changes_no_result(data: Data, tiny_model: Path, mask: NeuronMask, tmp_path: Path):
     for kind in ("neft", "lora"):
         plain, checkpointed = (prepared(tiny_model, kind, mask) for _ in range(2))
@@ -238,30 +226,3 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_says_where(data: Data, tiny_
 def test_no_rows_left_is_an_error(data: Data, tiny_model: Path, tmp_path: Path):
     with pytest.raises(NeftError, match="0 train and 10 dev rows of at most 512 tokens"):
         fit(prepared(tiny_model, "full"), ([], data[1]), tmp_path)
-
-
-LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=200)
-
-
-@given(lengths=LENGTHS, batch=st.integers(1, 17), seed=st.integers(0, 2**31), epoch=st.integers(0, 5))
-def test_an_epoch_has_every_row_once(lengths: list[int], batch: int, seed: int, epoch: int):
-    sampler = LengthGrouped(lengths, batch, seed)
-    sampler.set_epoch(epoch)
-    order = list(sampler)
-    assert sorted(order) == list(range(len(lengths))) and order == list(sampler)
-
-
-def test_batches_are_of_like_length_in_an_order_that_changes_with_seed_and_epoch():
-    lengths = torch.randint(1, 100, (800,), generator=torch.Generator().manual_seed(0)).tolist()
-
-    def padding(order: list[int]) -> int:
-        batches = [[lengths[i] for i in order[start : start + 16]] for start in range(0, 800, 16)]
-        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
-
-    first = LengthGrouped(lengths, 16, seed=1)
-    order = list(first)
-    assert padding(order) < 0.25 * padding(list(range(800)))
-    first.set_epoch(1)
-    assert order != list(first) and order != list(LengthGrouped(lengths, 16, seed=2))
-    means = [sum(lengths[i] for i in order[start : start + 16]) for start in range(0, 800, 16)]
-    assert means != sorted(means) and means != sorted(means, reverse=True)

@@ -174,6 +174,32 @@ rule tune_model:
     assert {job["Partition"] for job in here.jobs()} == {"gpu"}
 
 
+def test_a_job_with_two_cards_is_one_task_with_a_process_on_each(site):
+    here = site('''
+rule all:
+    input: "out/cards"
+rule tune_model:
+    output: "out/cards"
+    resources: gpu=1, mem_mb=500
+    shell: """
+        python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} show.py {output}
+        cat {output}.* > {output}
+        """
+''')
+    (here.folder / "show.py").write_text(
+        "import os, pathlib, sys\n"
+        "names = ('RANK', 'WORLD_SIZE', 'CUDA_VISIBLE_DEVICES')\n"
+        "pathlib.Path(sys.argv[1] + '.' + os.environ['RANK']).write_text(' '.join(map(os.environ.get, names)) + chr(10))\n"
+    )
+    process = here.start(
+        "--set-threads", "tune_model=1", "--set-resources", "tune_model:gpu=2", "tune_model:slurm_partition=gpu"
+    )
+    assert process.wait(timeout=120) == 0, here.log
+    assert (here.folder / "out/cards").read_text() == "0 2 0,1\n1 2 0,1\n"
+    (job,) = here.jobs()
+    assert (job["TresPerJob"], job["NumTasks"], job["NumNodes"]) == ("gres:gpu:2", "1", "1")
+
+
 def test_snakemake_killed_and_started_again_cancels_orphans_by_the_name_of_the_run(site, cluster):
     here = site("""
 rule all:
