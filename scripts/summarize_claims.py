@@ -56,7 +56,8 @@ def _seeds(seeds: int) -> str:
 
 def _trials(trials: Mapping[str, int]) -> str:
     if len(set(trials.values())) <= 1:
-        return f"Every method's learning rate is the best of {next(iter(trials.values()))} by dev loss." if trials else ""
+        count = max(trials.values(), default=0)
+        return f"Every method's learning rate is that of the best of {count} trials by dev loss." if count > 1 else ""
     counts = ", ".join(f"{method} {count}" for method, count in trials.items())
     return f"**Not all methods had the same number of trials**, which favours those with more: {counts}."
 

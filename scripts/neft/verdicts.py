@@ -190,18 +190,23 @@ def _convergence(
     """Steps and seconds until both methods have reached the worse of their two best dev losses; means over seeds, no test."""
     if not trainings:
         return Finding(FASTER[0], "Not tested here", f"Not tested here: {FASTER[1]}.", None)
-    rows, fewer, quicker = [], 0, 0
+    rows, fewer, equal, quicker = [], 0, 0, 0
     for (model, dataset, first, second), place in trainings.items():
         methods = groups[place].methods
         reached = [_reached(root, one, other) for one, other in zip(methods[first], methods[second], strict=True)]
         steps, seconds = ([statistics.fmean(seed[side][k] for seed in reached) for side in (0, 1)] for k in (0, 1))
-        fewer, quicker = fewer + (steps[0] < steps[1]), quicker + (seconds[0] < seconds[1])
+        fewer, equal, quicker = (
+            fewer + (steps[0] < steps[1]),
+            equal + (steps[0] == steps[1]),
+            quicker + (seconds[0] < seconds[1]),
+        )
         cells = [f"{steps[0]:.0f}", f"{steps[1]:.0f}", f"{seconds[0]:,.0f}", f"{seconds[1]:,.0f}", str(len(reached))]
         rows.append([Cell(f"{model}, {dataset}"), Cell(f"{first} against {second}"), *map(Cell, cells)])
     verdict = "Holds" if fewer == len(rows) else "Holds in part" if fewer else "Does not hold"
     sentence = (
-        f"{verdict}. Fewer steps in {fewer} of {len(rows)} pairs, less time in {quicker}. Counted until the higher of the two "
-        "lowest dev losses is reached, at an evaluation of the chosen trials, whose rates and epochs may differ; no test."
+        f"{verdict}. Fewer steps in {fewer} of {len(rows)} pairs, as many in {equal}; less time in {quicker}. Counted until "
+        "the higher of the two lowest dev losses is reached, at an evaluation of the chosen trials, whose rates and epochs may "
+        "differ; no test."
     )
     header = ["Where", "What", "Steps (first)", "Steps (second)", "Seconds (first)", "Seconds (second)", "Seeds"]
     return Finding(FASTER[0], verdict, sentence, Sheet(FASTER[0], header, rows, []))

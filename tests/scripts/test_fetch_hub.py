@@ -73,3 +73,9 @@ def test_patterns_that_match_nothing_are_an_error(tmp_path, cache):
     result = fetch(tmp_path, cache, repo="org/pairs", repo_type="dataset", patterns=["*.parquet"])
     assert result.returncode == 1
     assert result.stderr == "error: dataset org/pairs at 0123456789ab: no file matches *.parquet\n"
+
+
+def test_a_revision_that_is_yet_to_be_filled_in_is_refused_with_what_to_do(tmp_path, cache):
+    result = fetch(tmp_path, cache, revision="0" * 40)
+    assert result.returncode == 1
+    assert "model org/tiny: `revision` is forty zeros" in result.stderr and "Traceback" not in result.stderr

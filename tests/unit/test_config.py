@@ -76,6 +76,11 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
             update_config(values, yaml.safe_load(path.read_text()))
         for block in [*values["models"].values(), *values["datasets"].values()]:
             touch(block["source"])
+        for table in values.get("tables", {}).values():
+            if "published" in table:
+                assert (ROOT / table["published"]).is_file()
+                Path(table["published"]).parent.mkdir(parents=True, exist_ok=True)
+                Path(table["published"]).touch()
         assert config.load(values).name
 
 

@@ -23,7 +23,9 @@ def paper():
     shipped, paper = (yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", "configs/paper.yaml"))
     for key, value in paper.items():
         shipped[key] = shipped[key] | value if isinstance(value, dict) and key in shipped else value
-    return Plan(configuration.load(shipped, "paper.yaml"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return Plan(configuration.load(shipped, "paper.yaml"))
 
 
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table5", "table7"])

@@ -211,3 +211,12 @@ def test_labels_get_the_names_that_they_stand_for():
 def test_a_label_without_a_name_is_an_error():
     with fails("x:7: column 'gold' holds -1; in `values` there are: 0, 1"):
         readers.pick(("x:7", {"gold": -1}), {"label": "gold"}, {"label": {"0": "no", "1": "yes"}})
+
+
+def test_pick_finds_columns_inside_lists():
+    row = ("x:1", {"choices": ["red", "blue"], "answer": 1})
+    columns = {"A": "choices.0", "B": "choices.1", "answer": "answer"}
+    picked = readers.pick(row, columns, {"answer": {"0": "A", "1": "B"}})
+    assert picked == {"A": "red", "B": "blue", "answer": "B"}
+    with pytest.raises(NeftError, match=r"x:1: no column 'choices.2'; there are: choices, answer"):
+        readers.pick(row, {"C": "choices.2"})

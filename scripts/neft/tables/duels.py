@@ -132,11 +132,12 @@ def _sheet(spec: Mapping[str, Any], place: tuple[str, str, str, str], duels: Seq
     notes = [
         ("Cells", "score of the column's method less that of the row's; bold where the column's is higher."),
         ("*", f"a paired test tells them apart (p < {paired.LEVEL}, for each seed, not corrected for the number of duels)."),
-        ("[ ]", "the published difference, of one version; marked if either number is in doubt."),
         (duels[0].row.title, signature),
     ]
     title = f"{spec['title']}: {duels[0].row.title}, {model} tuned on {train}, tested on {test}"
     values = [value for duel in duels for value in (duel.row_published, duel.column_published) if value]
+    if values:
+        notes.append(("[ ]", "the published difference, of one version; marked if either number is in doubt."))
     return Sheet(title, header, rows, [*notes, *published.notes(values)])
 
 
@@ -170,9 +171,10 @@ def _wins(spec: Mapping[str, Any], places: Mapping[tuple[str, str, str, str], Se
         line(f"{train}, {test}" if len({place[0] for place in places}) == 1 else f"{model}: {train}, {test}", metric, duels)
         for (model, train, test, metric), duels in places.items()
     ]
-    if len(places) > 1:
-        for metric in dict.fromkeys(place[3] for place in places):
-            rows.append(line("all", metric, [duel for place, duels in places.items() if place[3] == metric for duel in duels]))
+    for metric in dict.fromkeys(place[3] for place in places):
+        lists = [duels for place, duels in places.items() if place[3] == metric]
+        if len(lists) > 1:
+            rows.append(line("all", metric, [duel for duels in lists for duel in duels]))
     header = ["Trained on, tested on", "Metric", "Duels", "Won", "… significantly", "Lost", "… significantly", "Published: won"]
     columns, others = ", ".join(spec["columns"]), ", ".join(spec["rows"])
     notes = [

@@ -119,8 +119,7 @@ def _notes(
     if len(set(trials.values())) > 1:
         counts = ", ".join(f"{method} {count}" for method, count in trials.items())
         notes.append(("Trials", f"not the same number for all methods, which favours those with more: {counts}."))
-    elif trials:
-        count = next(iter(trials.values()))
-        notes.append(("Learning rate, epochs", f"those with the lowest dev loss of {count} trial{'s' * (count > 1)}."))
+    elif trials and (count := next(iter(trials.values()))) > 1:
+        notes.append(("Learning rate, epochs", f"those with the lowest dev loss of {count} trials."))
     notes += published.notes(values[score.key] for score in shown if score.key in values)
     return notes + [(title, signature) for title, signature in dict.fromkeys((score.title, score.signature) for score in shown)]
