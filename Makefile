@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: bench demo docs lint lock miniature plan search test test-fast
+.PHONY: bench demo docs lint lock miniature plan search test test-fast verify
 
 CONFIG ?= configs/paper.yaml
 
@@ -50,6 +50,10 @@ test: lint
 
 test-fast: lint
 	pytest -m "not slow"
+
+# Rechecks every hash in results/ and says what was made by what.
+verify: .venv/main
+	@PYTHONPATH=scripts python -m neft verify
 
 # Hours on a laptop CPU; each can be cut down (`python benchmarks/train_step.py --help`).
 bench: .venv/main

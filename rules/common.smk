@@ -185,9 +185,9 @@ def segments(w, run, key):
     return {key: path} if path else {}
 
 
-def run_files(*kinds):
-    """Files of some kinds of all runs, in their order: "outputs", "scores", "comparisons", "metrics", "history"."""
-    return files_of(R, PLAN.runs(), *kinds)
+def run_files(*kinds, root=R):
+    """Files of some kinds of all runs, in their order: "outputs", "scores", "comparisons", "metrics", "history", …"""
+    return files_of(root, PLAN.runs(), *kinds)
 
 
 def mask_files(w, reading=None, suffix="safetensors"):
@@ -196,8 +196,9 @@ def mask_files(w, reading=None, suffix="safetensors"):
     return [f"{mask_uses.path(CONFIG, mask, w.model, CONFIG.seeds[0])}.{suffix}" for mask in shown]
 
 
-# All that is asked for. Outputs and scores by name, since one that was deleted is not missed if only the table is asked for.
-PRODUCTS = [
+# All that is asked for but the record of what made it. Outputs and scores by name, since one that was deleted is not missed if only
+# the table is asked for.
+MADE = [
     *run_files("outputs", "scores", "comparisons", "metrics"),
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),
     *(f"{R}/figures/{figure}.{kind}" for figure in FIGURES.names() for kind in ("png", "pdf")),
@@ -205,5 +206,5 @@ PRODUCTS = [
     *TABLES.products(),
     f"{R}/samples/samples.html",
     f"{R}/config.html",
-    f"{R}/provenance.json",
 ]
+PRODUCTS = [*MADE, *run_files("provenance", "delta_provenance"), f"{R}/provenance.json"]

@@ -2,6 +2,7 @@
 Turn results into tables and pages, and record what made them. `snakemake --report` binds them into one HTML file.
 NEEDS  results/{name}/{score,compare,generate,tune,mask}/…
 MAKES  results/{name}/{tables,samples}/…  results/{name}/config.html  results/{name}/provenance.json
+       results/{name}/tune/…/chosen/provenance.json  results/{name}/score/…/{test}.provenance.json
 """
 
 
@@ -96,14 +97,17 @@ rule show_config:
 
 
 rule record_provenance:
-    """What made the results: code, machine, packages, and the hashes of model, data, masks, deltas, outputs and scores."""
+    """What made the results: code, machine, packages, and for every file its hash and the job that made it, out of what."""
     input:
-        run_files("delta_record", "metrics", "outputs", "scores"),
-        sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
-        sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
-        list(dict.fromkeys([*(f"{mask}.safetensors" for mask in PLAN.masks()), *ANALYSES.masks()])),
+        MADE,
+        records=[
+            *run_files("delta_record", "metrics", "scores"),
+            *sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
+            *sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
+        ],
     output:
         provenance="results/{name}/provenance.json",
+        runs=run_files("provenance", "delta_provenance", root="results/{name}"),
     log:
         "results/{name}/provenance.log",
     benchmark:
@@ -111,14 +115,15 @@ rule record_provenance:
     conda:
         "../envs/main.yaml"
     resources:
-        runtime=10,
+        runtime=grown(30),
     params:
-        spec=lambda w: spec(config=plain(CONFIG)),
+        spec=lambda w: spec(config=plain(CONFIG), runs=PLAN.shown()["runs"]),
         code=code("record_provenance"),
     shell:
         r"""
         python scripts/record_provenance.py \
             --spec {params.spec:q} \
-            --records {input:q} \
+            --results results/{wildcards.name} \
+            --records {input.records:q} \
             --provenance {output.provenance:q} |& tee {log:q}
         """

@@ -8,6 +8,7 @@ Writes  DISTANCES (safetensors)    per module float32 [neurons]: ‖û−v̂‖�
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from neft.cli import parser, run
 
@@ -22,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     import torch
 
-    from neft import identity, similarity
+    from neft import folders, identity, similarity
 
+    folders.check(Path(args.base))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     axis, trust = args.spec.get("axis", "natural"), args.spec.get("trust_remote_code", False)
     moved = similarity.movements(args.base, args.tuned, args.spec["modules"], axis, device, trust)

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     plugin = plugins.load("metrics", metric["kind"])
     comparison = plugin.paired(rows, baseline, metric, args.spec["language"])
     result = {"metric": metric["kind"], "baseline": args.spec["baseline"], **asdict(comparison)}
-    files.write_json(args.comparison, result)
+    files.write_json(args.comparison, files.seal(result))
 
 
 if __name__ == "__main__":

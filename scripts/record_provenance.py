@@ -1,9 +1,14 @@
-"""Record what made the results: code, machine, packages, and the hashes of model, data, masks and deltas.
+"""Record what made the results: code, machine, packages, and for every file its hash and the job that made it, out of what.
 
-Reads   the files given: JSON records are copied, of all others the SHA-256 and size are taken
-Writes  provenance.json   {time, git, python, platform, machine, packages, spec, records, files}
+Reads   RESULTS/            all of the experiment's files; models, deltas and what was fetched are told by their records
+        .snakemake/metadata Snakemake's notes on its outputs
+        RECORD.json …       records that are copied
+Writes  provenance.json     {time, git, python, platform, machine, packages, spec, jobs: [{rule, spec, code, inputs, outputs}],
+                            files: {path: {sha256, bytes}}, records: {path: record}}
+        RESULTS/tune/…/chosen/provenance.json, RESULTS/score/…/<test>.provenance.json
+                            the same without records, of all that one run's tuning and its scores come from
 
---spec  anything that belongs in the record, such as {"config_sha256": "…", "code": {rule: fingerprint}, "runs": […]}
+--spec  {"config": …, "runs": [{model, dataset, method, kind, seed, test, metrics, compare}]}
 """
 
 from __future__ import annotations
@@ -18,32 +23,51 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from neft import files
+from neft import files, provenance, runs
 from neft.cli import parser, run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
+    arguments.add_argument("--results", required=True, type=Path)
     arguments.add_argument("--records", nargs="*", default=[])
     arguments.add_argument("--provenance", required=True)
     args = arguments.parse_args(argv)
 
-    records = sorted(path for path in args.records if path.endswith(".json"))
-    others = sorted(path for path in args.records if not path.endswith(".json"))
-    result = {
+    made = provenance.jobs(provenance.notes(provenance.METADATA, f"{args.results}/"))
+    results = products(args.results, runs.parse(args.spec["runs"]))
+    sums = provenance.sums(provenance.paths([path for some in results.values() for path in some], made))
+    head = environment() | {"spec": args.spec}
+    for target, some in results.items():
+        jobs = provenance.behind(some, made)
+        known = {path: sums[path] for path in provenance.paths(some, jobs) if path in sums}
+        files.write_json(target, head | {"jobs": jobs, "files": known})
+    records = {path: files.read_json(path) for path in sorted(args.records)}
+    files.write_json(args.provenance, head | {"jobs": made, "files": sums, "records": records})
+
+
+def products(root: Path, shown: Sequence[runs.Run]) -> dict[Path, list[str]]:
+    """The results of every run, by the file that says where they come from: its tuning; its outputs and scores."""
+    result = {}
+    for one in shown:
+        paths = runs.paths(root, one)
+        result[paths.provenance] = [paths.outputs, *paths.scores.values(), *paths.comparisons.values()]
+        if paths.delta_provenance and paths.delta_record:
+            result[paths.delta_provenance] = [paths.delta_record, paths.delta_record.with_suffix(".safetensors")]
+    return {target: list(map(str, some)) for target, some in result.items()}
+
+
+def environment() -> dict[str, Any]:
+    """Time, code, interpreter, machine and packages, as they are now."""
+    packages = {distribution.metadata["Name"]: distribution.version for distribution in distributions()}
+    return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git(Path(__file__).parent),
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "machine": machine(),
-        "packages": dict(
-            sorted({d.metadata["Name"]: d.version for d in distributions()}.items(), key=lambda item: item[0].lower())
-        ),
-        "spec": args.spec,
-        "records": {path: files.read_json(path) for path in records},
-        "files": {path: {"sha256": files.sha256(path), "bytes": Path(path).stat().st_size} for path in others},
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
-    files.write_json(args.provenance, result)
 
 
 def machine() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Reads   outputs.jsonl   rows {id, source, reference, output, …}
         segments.json   {segments: one value a row, …}, for a metric whose segments are scored in another environment
 Writes  score.json      {metric, title, value, low, high, confidence, signature, standard_error, details, notes, n,
-                        segments: one value a row}
+                        segments: one value a row, sha256 of all this}
 
 --spec  {"metric": {"kind": "chrf", …}, "language": "fr"}
 """
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     result = asdict(plugin.score(rows, metric, args.spec["language"]))
     segments = result.pop("segments")
     head = {"metric": metric["kind"], "title": plugin.title(metric)}
-    files.write_json(args.score, {**head, **result, "n": len(rows), "segments": segments})
+    files.write_json(args.score, files.seal({**head, **result, "n": len(rows), "segments": segments}))
 
 
 if __name__ == "__main__":

@@ -80,8 +80,10 @@ def make_tokenizer():
     )
 
 
-def make_tiny_model(folder: Path, dtype: str = "float32", layers: int = 2, tied: bool = True, seed: int = 0) -> Path:
-    """Write a random Llama (hidden 32, MLP 64, 4 heads of which 2 for keys) and its tokenizer as a Hugging Face directory.
+def make_tiny_model(
+    folder: Path, dtype: str = "float32", layers: int = 2, tied: bool = True, seed: int = 0, intermediate: int = 64
+) -> Path:
+    """Write a random Llama (hidden 32, 4 heads of which 2 for keys) and its tokenizer as a Hugging Face directory.
 
     `tied` shares the input embedding with the head, as SmolLM2 does. The same arguments give the same weights.
     """
@@ -91,7 +93,7 @@ def make_tiny_model(folder: Path, dtype: str = "float32", layers: int = 2, tied:
     tokenizer = make_tokenizer()
     config = LlamaConfig(
         hidden_size=32,
-        intermediate_size=64,
+        intermediate_size=intermediate,
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -1,4 +1,4 @@
-"""Masks and deltas of neurons: look into them, combine them, write them into a model."""
+"""Masks and deltas of neurons: look into them, combine them, write them into a model; and recheck finished results."""
 
 from __future__ import annotations
 
@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     overlap = masks.add_parser("overlap", help="how many neurons two masks share, and how many by chance")
     overlap.add_argument("masks", type=Path, nargs=2, metavar="MASK")
     overlap.set_defaults(run=commands.overlap)
+
+    verify = subs.add_parser("verify", help="recheck every hash in an experiment's results, and say what was made by what")
+    verify.add_argument("results", type=Path, nargs="*", metavar="RESULTS", help="results/<name>; default: all experiments")
+    verify.set_defaults(run=commands.verify)
 
     for writer in (merge, diff, export, masks.choices["union"], masks.choices["intersection"]):
         writer.add_argument("--force", action="store_true", help="replace OUT if it exists")

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from neft.errors import NeftError
+from neft.files import parse_json
 from neft.readers import Row
 
 CONTEXT = "\x04"  # stands between context and message in the keys of catalogs
@@ -58,7 +59,7 @@ def mo(content: bytes, name: str) -> Iterator[Row]:
 def jupyter(content: bytes, name: str) -> Iterator[Row]:
     """Entries of a JSON catalog {"message" or "context\\u0004message": [translation, plural forms…], "": header}."""
     try:
-        catalog = json.loads(content.decode("utf-8"))
+        catalog = parse_json(content.decode("utf-8"))
     except ValueError as error:
         raise NeftError(f"{name}: not JSON in UTF-8: {error}") from error
     if not isinstance(catalog, dict):
@@ -80,12 +81,16 @@ def _mo_entries(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     if order is None:
         raise ValueError("it does not begin with the magic number")
     count, messages, translations = struct.unpack_from(f"{order}3I", content, 8)
+    left = 2 * len(content)  # texts may share bytes, but kilobytes must not become gigabytes
     for number in range(count):
         texts = []
         for table in (messages, translations):
             length, start = struct.unpack_from(f"{order}2I", content, table + 8 * number)
             if start + length > len(content):
                 raise ValueError("it ends before its last text")
+            left -= length
+            if left < 0:
+                raise ValueError("its texts are longer than the file")
             texts.append(content[start : start + length])
         yield texts[0], texts[1]
 

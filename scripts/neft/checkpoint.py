@@ -8,7 +8,8 @@ that was touched.
 
 from __future__ import annotations
 
-import json
+import math
+import operator
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 
 from neft.errors import NeftError
-from neft.files import read_json
+from neft.files import parse_json, read_json
 
 DTYPES = {
     "F64": torch.float64,
@@ -37,6 +38,9 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+
+
+INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,10 @@ class Checkpoint:
         """
         self.folder = Path(folder)
         self.trust_remote_code = trust_remote_code
-        index, single = self.folder / "model.safetensors.index.json", self.folder / "model.safetensors"
+        index, single = self.folder / INDEX, self.folder / "model.safetensors"
         # Of both, transformers reads the single file.
         self.index = index if index.exists() and not single.exists() else None
-        names = sorted(set(read_json(index)["weight_map"].values())) if self.index else [single.name]
-        self.files = [self.folder / name for name in names]
+        self.files = [self.folder / name for name in (shards(index) if self.index else [single.name])]
         self.tensors: dict[str, Stored] = {}
         for file in self.files:
             self.tensors.update(_header(file))
@@ -150,6 +153,18 @@ class Checkpoint:
         return str(max(sizes, key=lambda dtype: sizes[dtype])).removeprefix("torch.")
 
 
+def shards(index: Path) -> list[str]:
+    """Names of the files that an index spreads a model over. Raises NeftError if one lies outside of its folder."""
+    content = read_json(index)
+    names = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(names, dict) or not names:
+        raise NeftError(f"{index}: no index of a model's weights: it has no weight_map")
+    for name in names.values():
+        if not isinstance(name, str) or not name.endswith(".safetensors") or Path(name).name != name:
+            raise NeftError(f"{index}: refused, it names {name!r}, which is no .safetensors file of its own folder")
+    return sorted(set(names.values()))
+
+
 def _header(file: Path) -> dict[str, Stored]:
     """The tensors that a safetensors file says it has."""
     try:
@@ -158,13 +173,15 @@ def _header(file: Path) -> dict[str, Stored]:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= size - 8:
                 raise ValueError("its header is longer than the file")
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length).decode("utf-8"))
         header.pop("__metadata__", None)
         tensors = {}
         for name, entry in header.items():
-            begin, end = entry["data_offsets"]
-            stored = Stored(file, 8 + length + begin, tuple(entry["shape"]), DTYPES[entry["dtype"]])
-            if 8 + length + end > size or end - begin != stored.numel * stored.dtype.itemsize:
+            begin, end = map(operator.index, entry["data_offsets"])
+            shape = tuple(map(operator.index, entry["shape"]))
+            stored = Stored(file, 8 + length + begin, shape, DTYPES[entry["dtype"]])
+            bytes_ = math.prod(shape) * stored.dtype.itemsize
+            if min(0, begin, *shape) < 0 or 8 + length + end > size or end - begin != bytes_:
                 raise ValueError(f"{name} lies outside the file")
             tensors[name] = stored
     except OSError as error:

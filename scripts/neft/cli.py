@@ -26,8 +26,12 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:
-    """Run a script's `main`; a NeftError becomes one message on standard error and exit status 1."""
+    """Run a script's `main`; a NeftError or a file that can't be read becomes one message on standard error, exit status 1."""
     try:
         main(None)
     except NeftError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.filename is None:  # no file's fault
+            raise
+        sys.exit(f"error: {error.filename}: {error.strerror or error}")

@@ -88,6 +88,21 @@ def overlap(args: Namespace) -> str:
     )
 
 
+def verify(args: Namespace) -> str:
+    """Recheck every hash of experiments. Raises NeftError that names each file that isn't what was recorded."""
+    from neft.verify import verify
+
+    found = {folder: verify(folder) for folder in args.results or sorted(p for p in Path("results").glob("*") if p.is_dir())}
+    if not found:
+        raise NeftError("results: no experiment there yet")
+    wrong = [line for one in found.values() for line in one.wrong]
+    if wrong:
+        checked = sum(one.checked for one in found.values())
+        raise NeftError("\n  ".join([f"of {checked:,} hashes {len(wrong):,} are wrong:", *wrong]))
+    made = [line for one in found.values() for line in sorted(one.made)]
+    return "\n".join([*made, *(f"{folder}: {one.checked:,} hashes, all as recorded" for folder, one in found.items())])
+
+
 def _mask_info(path: Path, mask: NeuronMask, base: Path | None) -> str:
     if base is not None:
         from neft.identity import base_hash

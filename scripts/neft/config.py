@@ -7,7 +7,9 @@ Run as a module (`python -m neft.config`, by `make docs`) it writes the JSON sch
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +22,9 @@ from neft.errors import NeftError
 from neft.runs import UNTUNED
 from neft.schema import Name, Strict
 from neft.tuning import Generation, Probe, Training
+
+SKEW = 10
+"""Seconds that the clocks of two machines may differ."""
 
 if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Source = Any
@@ -150,6 +155,8 @@ def load(values: dict[str, Any], where: str = "config.yaml") -> Config:
     values: the parsed YAML. where: the file's name, for messages. Raises NeftError with every mistake, a line each: the key,
     the value and what is allowed.
     """
+    if not isinstance(values, dict):
+        raise NeftError(f"{where}: expected keys and values, got {json.dumps(values, ensure_ascii=False, default=str)[:120]}")
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -424,6 +431,12 @@ def _source(key: str, use: str, source: Any, fields: tuple[str, ...], folder: st
     for path in plugin.local_paths(settings, folder):
         if not Path(path).exists():
             yield f"{key}: no such file or folder: {path}"
+            continue
+        # Snakemake would fail the job when it is done: what it made is older than what it was made of.
+        for file in [Path(path), *(Path(path).iterdir() if Path(path).is_dir() else ())]:
+            if file.exists() and file.stat().st_mtime > time.time() + SKEW:
+                when = datetime.fromtimestamp(file.stat().st_mtime).isoformat(" ", "seconds")
+                yield f"{key}: {file} is from the future ({when}): set this machine's clock, or `touch` the file"
 
 
 def json_schema() -> dict[str, Any]:

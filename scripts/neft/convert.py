@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neft.errors import NeftError
-from neft.files import read_json
+from neft.files import read_json, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,8 +36,9 @@ def convert(source: Path, folder: Path, dtype: str, chat_template: str | None = 
         raise NeftError(f"{source}: the tokenizer has {len(tokenizer):,} tokens, the model's embedding {rows:,}")
     _set_template(tokenizer, source, chat_template)
     _set_special_tokens(model, tokenizer, source)
-    model.save_pretrained(folder, max_shard_size=SHARD)
-    tokenizer.save_pretrained(folder)
+    with writing(folder):
+        model.save_pretrained(folder, max_shard_size=SHARD)
+        tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod((folder / "config.json").stat().st_mode)  # safetensors writes files that only their owner may read
     _verify(model, tokenizer, folder, trust_remote_code)
@@ -50,6 +51,10 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
     if not (folder / "config.json").is_file():
         raise NeftError(f"{folder}: no config.json; expected a Hugging Face model directory")
     config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise NeftError(f"{folder / 'config.json'}: expected a JSON object, got {type(config).__name__}")
+    if (folder / "adapter_config.json").exists():  # transformers would load the base that it names, from anywhere
+        raise NeftError(f"{folder}: refused, it holds a PEFT adapter (adapter_config.json); give the model with it merged in")
     weights = sorted(path.name for path in folder.glob("*.safetensors"))
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if not weights and pickles:
@@ -57,13 +62,15 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
             f"{folder}: refused, its weights are pickled ({', '.join(pickles[:3])}), and reading a pickle can run any code; "
             "give a version of the model with .safetensors weights"
         )
-    index = folder / "model.safetensors.index.json"
-    needed = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    from neft.checkpoint import INDEX, shards
+
+    needed = shards(folder / INDEX) if (folder / INDEX).is_file() else ["model.safetensors"]
     missing = [name for name in needed if name not in weights]
     if missing:
         raise NeftError(f"{folder}: missing weights: {', '.join(missing)}; there are: {', '.join(weights) or 'none'}")
     if "quantization_config" in config:
-        method = config["quantization_config"].get("quant_method", "unknown method")
+        settings = config["quantization_config"]
+        method = settings.get("quant_method", "unknown method") if isinstance(settings, dict) else "unknown method"
         raise NeftError(f"{folder}: refused, its weights are quantized ({method}); give the model as published before that")
     if "auto_map" in config and not trust_remote_code and not _is_known(config.get("model_type")):
         raise NeftError(
@@ -72,10 +79,10 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
         )
 
 
-def _is_known(model_type: str | None) -> bool:
+def _is_known(model_type: object) -> bool:
     from transformers import CONFIG_MAPPING
 
-    return model_type in CONFIG_MAPPING
+    return isinstance(model_type, str) and model_type in CONFIG_MAPPING
 
 
 def _load_folder(source: Path, dtype: str, trust: bool) -> tuple[Any, PreTrainedTokenizerBase]:
@@ -106,14 +113,14 @@ def _load_gguf(source: Path, dtype: str) -> tuple[Any, PreTrainedTokenizerBase]:
 
 def _load(source: Path, place: dict[str, Any], **options: Any) -> tuple[Any, PreTrainedTokenizerBase]:
     """Let transformers load model and tokenizer; place: where from, options: for the model alone."""
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(**place)
         loaded: Any = AutoModelForCausalLM.from_pretrained(**place, **options, output_loading_info=True)
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise NeftError(f"{source}: transformers can't load it as a causal language model: {error}") from error
+    except Exception as error:  # foreign files in a library that checks few of their values
+        what = f"{type(error).__name__}: {error}" if isinstance(error, LookupError | TypeError | AttributeError) else error
+        raise NeftError(f"{source}: transformers can't load it as a causal language model: {what}") from error
     model, found = loaded
     if found["missing_keys"]:  # transformers would go on with random numbers
         some = ", ".join(sorted(found["missing_keys"])[:3])

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from neft import files
+from neft.errors import NeftError
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; put it in the place of `path` if the block ends well, remove it if not."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         temporary = Path(scratch) / "new"  # mkdtemp's own folder is closed to others; this one follows the umask
         temporary.mkdir()
@@ -33,6 +35,19 @@ def contents(folder: Path) -> list[str]:
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below a folder, by its name relative to it."""
     return {name: files.sha256(folder / name) for name in contents(folder)}
+
+
+def check(folder: Path) -> None:
+    """Raise NeftError, naming the file, if one of a folder isn't what the record beside it says; without a record nothing is.
+
+    Reading a model's bytes once more costs little beside loading it, and a flipped bit would go through everything after it.
+    """
+    record = folder.with_name(f"{folder.name}.json")
+    content = files.read_json(record) if record.is_file() else {}
+    if isinstance(content, dict) and isinstance(content.get("files"), dict):
+        for name, expected in content["files"].items():
+            if not (folder / name).is_file() or files.sha256(folder / name) != expected:
+                raise NeftError(f"{folder / name}: damaged: not the file that {record} names; delete {folder} and start again")
 
 
 def link(source: Path, target: Path) -> None:

@@ -143,7 +143,13 @@ class NeuronMask:
         try:
             sites = {key: Site(**site) for key, site in metadata.pop("sites").items()}
             # safetensors orders by name ("layers.10" before "layers.2"); the sites are in the model's order.
-            return cls({key: tensors[key] for key in sites}, sites, **metadata)
+            mask = cls({key: tensors[key] for key in sites}, sites, **metadata)
+            numbers = (mask.hidden_size, mask.budget, *(n for s in sites.values() for n in (s.start, s.count, s.length, s.dim)))
+            if not all(isinstance(number, int) for number in numbers):
+                raise TypeError("a size in its metadata is no whole number")
+            if not isinstance(mask.base_hash, str) or not isinstance(mask.selector, dict):
+                raise TypeError(f"its base is {mask.base_hash!r}, its selector {mask.selector!r}")
+            return mask
         except (NeftError, KeyError, TypeError, AttributeError) as error:
             raise NeftError(f"{path}: not a usable mask: {error}") from error
 

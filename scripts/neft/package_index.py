@@ -12,8 +12,11 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from html.parser import HTMLParser
+from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import HTTPError
 from urllib.parse import urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname, urlopen
@@ -21,6 +24,7 @@ from urllib.request import url2pathname, urlopen
 from neft import progress
 from neft.errors import NeftError
 
+Result = TypeVar("Result")
 TRIES = 4
 CHUNK = 1 << 20
 
@@ -110,24 +114,35 @@ def _plain(name: str) -> str:
 
 
 def _open(url: str, pip: dict[str, str]) -> bytes:
-    with urlopen(url, timeout=_timeout(pip), context=_certificates(url, pip)) as answer:
-        return bytes(answer.read())
+    def read() -> bytes:
+        with urlopen(url, timeout=_timeout(pip), context=_certificates(url, pip)) as answer:
+            return bytes(answer.read())
+
+    return _persistently(read)
 
 
 def _save(url: str, target: Path, pip: dict[str, str], what: str) -> None:
+    def save() -> None:
+        with urlopen(url, timeout=_timeout(pip), context=_certificates(url, pip)) as answer, target.open("wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0)
+            with progress.bar(total // CHUNK, what, "MB") as bar:
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+                    bar.update()
+
+    _persistently(save)
+
+
+def _persistently(ask: Callable[[], Result]) -> Result:
+    """What `ask` gives, at the fourth try at the latest; a plain no (a page that isn't there) is not asked again."""
     for attempt in range(TRIES):
         try:
-            with urlopen(url, timeout=_timeout(pip), context=_certificates(url, pip)) as answer, target.open("wb") as file:
-                total = int(answer.headers.get("Content-Length") or 0)
-                with progress.bar(total // CHUNK, what, "MB") as bar:
-                    while chunk := answer.read(CHUNK):
-                        file.write(chunk)
-                        bar.update()
-            return
-        except OSError:
-            if attempt == TRIES - 1:
-                raise
+            return ask()
+        except (OSError, HTTPException) as error:
+            if attempt == TRIES - 1 or (isinstance(error, HTTPError) and error.code < 500):
+                raise error if isinstance(error, OSError) else ConnectionError(str(error)) from error
             time.sleep(2**attempt)
+    raise AssertionError
 
 
 def _timeout(pip: dict[str, str]) -> float:

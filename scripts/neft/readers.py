@@ -16,6 +16,7 @@ from typing import IO, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from neft.errors import NeftError
+from neft.files import parse_json
 from neft.plugins import unknown
 from neft.schema import Strict
 
@@ -150,8 +151,18 @@ def pick(
             if field not in structured:
                 raise NeftError(f"{where}: column '{column}' is no text but {_shown(value)}")
             value = json.dumps(value, ensure_ascii=False)
-        record[field] = value or ""
+        record[field] = _whole(value or "", column, where)
     return record
+
+
+def _whole(text: str, column: str, where: str) -> str:
+    """The text, unless it holds half a character: JSON can, a file in UTF-8 can't."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise NeftError(f"{where}: column '{column}' holds half a character ({half} without its other half)") from error
+    return text
 
 
 def _shown(value: Any) -> str:
@@ -180,7 +191,7 @@ def _json(content: bytes, name: str) -> Iterator[Row]:
         yield from _jsonl(io.BytesIO(content), name)
         return
     try:
-        rows = json.loads(content.decode("utf-8-sig"))
+        rows = parse_json(content.decode("utf-8-sig"))
     except ValueError as error:  # bad UTF-8 as well
         raise NeftError(f"{name}: not JSON in UTF-8: {error}") from error
     for number, row in enumerate(rows, start=1):
@@ -192,9 +203,11 @@ def _json(content: bytes, name: str) -> Iterator[Row]:
 def _jsonl(file: Iterable[bytes], name: str) -> Iterator[Row]:
     for where, text in lines(file, name):
         try:
-            row = json.loads(text)
+            row = parse_json(text)
         except json.JSONDecodeError as error:
             raise NeftError(f"{where}: not JSON: {error.msg} at character {error.pos + 1}") from error
+        except ValueError as error:
+            raise NeftError(f"{where}: not JSON that can be read: {error}") from error
         if not isinstance(row, dict):
             raise NeftError(f"{where}: expected a JSON object, got {text[:60]}")
         yield where, row

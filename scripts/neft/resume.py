@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer
@@ -109,7 +110,10 @@ class ResumableTrainer(Trainer):
         checkpoint = latest(self.folder)
         if checkpoint is not None:
             check(checkpoint, self.fingerprint)
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except SafetensorError as error:
+            raise NeftError(f"{checkpoint}: not a whole checkpoint: {error}; delete it and start again") from error
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Write a checkpoint under a temporary name, rename it, and remove those that are no longer needed."""
@@ -125,13 +129,14 @@ class ResumableTrainer(Trainer):
     def _write(self, tensors: dict[str, dict[str, Tensor]], groups: list[dict[str, Any]]) -> None:
         target = path_of(self.folder, self.state.global_step)
         unfinished = target.with_name(f".{target.name}")
-        unfinished.mkdir(parents=True)
-        for name, content in tensors.items():
-            save_file(content, unfinished / f"{name}.safetensors")
-        state = {"fingerprint": self.fingerprint, "groups": groups, "schedule": self.lr_scheduler.state_dict()}
-        files.write_json(unfinished / "state.json", {**state, "progress": asdict(self.progress)})
-        self.state.save_to_json(str(unfinished / "trainer_state.json"))
-        unfinished.rename(target)
+        with files.writing(target):
+            unfinished.mkdir(parents=True)
+            for name, content in tensors.items():
+                save_file(content, unfinished / f"{name}.safetensors")
+            state = {"fingerprint": self.fingerprint, "groups": groups, "schedule": self.lr_scheduler.state_dict()}
+            files.write_json(unfinished / "state.json", {**state, "progress": asdict(self.progress)})
+            self.state.save_to_json(str(unfinished / "trainer_state.json"))
+            unfinished.rename(target)
         needed = {target, path_of(self.folder, self.progress.dev_step)}
         for other in set(self.folder.glob("step-*")) - needed:
             shutil.rmtree(other)

@@ -41,9 +41,11 @@ class Paths:
     metrics: Path | None
     history: Path | None
     delta_record: Path | None
+    delta_provenance: Path | None
     outputs: Path
     scores: dict[str, Path]
     comparisons: dict[str, Path]
+    provenance: Path
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,11 @@ def paths(root: str | Path, run: Run) -> Paths:
         metrics=chosen / "metrics.json" if run.tuned else None,
         history=chosen / "history.jsonl" if run.tuned else None,
         delta_record=chosen / "delta.json" if run.tuned else None,
+        delta_provenance=chosen / "provenance.json" if run.tuned else None,
         outputs=root / "generate" / folder / f"{run.test}.jsonl",
         scores={metric: root / "score" / folder / run.test / f"{metric}.json" for metric in run.metrics},
         comparisons={metric: root / "compare" / folder / run.test / f"{metric}.json" for metric in run.compare},
+        provenance=root / "score" / folder / f"{run.test}.provenance.json",
     )
 
 
@@ -116,9 +120,13 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def read(path: Path, *keys: str) -> dict[str, Any]:
-    """Read a JSON record and make sure that it has these keys. Raises NeftError, naming the file, if it does not."""
+    """Read a JSON record. Raises NeftError, naming the file, if it is damaged or lacks one of the keys."""
     record = files.read_json(path)
+    if not isinstance(record, dict):
+        raise NeftError(f"{path}: expected a JSON object, got {type(record).__name__}")
     missing = [key for key in keys if key not in record]
     if missing:
         raise NeftError(f"{path}: the key {missing[0]!r} is missing; run the rule that makes this file again")
-    return dict(record)
+    if "sha256" in record:
+        files.check_seal(path, record)
+    return record

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from neft import folders
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -122,12 +124,21 @@ def choose_attention(model: nn.Module, precision: str, device: torch.device, lon
 def load_model(
     folder: str | Path, precision: str, trust_remote_code: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Read a causal language model (all weights in `precision`) and its tokenizer from a Hugging Face directory."""
+    """Read a causal language model (all weights in `precision`) and its tokenizer from a Hugging Face directory.
+
+    Raises NeftError, naming the file, if the directory has a record beside it and isn't what that says.
+    """
+    folders.check(Path(folder))
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[precision], **options), tokenizer
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, Python's, a GPU's, or a CPU's, for which torch has no class of its own."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neft.errors import NeftError
-from neft.files import atomic
+from neft.files import atomic, parse_json
 
 VERSION = 1
 KEY = "neft"
@@ -48,7 +48,7 @@ def format_of(path: str | Path) -> str | None:
     try:
         with safe_open(str(path), framework="pt") as file:
             body = json.loads((file.metadata() or {}).get(KEY, "{}"))
-    except (OSError, SafetensorError, ValueError):
+    except (OSError, SafetensorError, ValueError, RecursionError):
         return None
     return str(body["format"]) if isinstance(body, dict) and "format" in body else None
 
@@ -65,13 +65,13 @@ def load(path: str | Path, what: str) -> tuple[dict[str, Tensor], dict[str, Any]
     except (OSError, SafetensorError) as error:
         raise NeftError(f"{path}: not a readable {what} file: {error}") from error
     try:
-        body = json.loads(text or "{}")
+        body = parse_json(text or "{}")
         if body.get("format") != what:
             raise NeftError(f"{path}: expected a neft {what} file, found {body.get('format', 'another safetensors file')!r}")
         if body["version"] != VERSION:
             raise NeftError(f"{path}: {what} format version {body['version']}, this neft reads version {VERSION}")
         expected = body.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise NeftError(f"{path}: the metadata of this {what} file is damaged: {error}") from error
     if digest(tensors, body) != expected:
         raise NeftError(f"{path}: damaged: its content doesn't have the hash that was written with it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def fit(
     `settings.epochs`; `stop` ends the run after so many of its steps, on the schedule of the whole. Data order depends on
     `seed` and the examples' lengths alone. A run that was killed goes on from its last checkpoint in `folder`, to the same bits
     on a CPU. Raises NeftError for a loss that is not finite, for no data, and for a checkpoint of another run (by
-    `fingerprint`).
+    `fingerprint`), and where memory runs out.
 
     Of several ranks (`runtime.ranks`) each calls it with the same arguments and trains on its share of every batch: the whole
     model, or its part of it (`neft.shards`) where all of it is trained. Then the first rank alone has the result.
@@ -87,7 +87,8 @@ def fit(
     with progress.bar(last, "training", "step", hidden=runtime.rank() > 0) as bar:
         evaluations = {step for step in _evenly(total, settings.evaluations) if step < last} | {last}
         trainer.add_callback(Pace(evaluations, last, bar))
-        trainer.resume()
+        with _naming_what_to_lower(settings):
+            trainer.resume()
     result = trainer.progress
     if result.dev_step != trainer.state.global_step:
         resume.restore(trained, resume.path_of(folder, result.dev_step))
@@ -261,6 +262,25 @@ def _arguments(settings: Training, learning_rate: float, seed: int, steps: int, 
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # one process, one GPU: else the Trainer would copy the model to all that it sees
     return arguments
+
+
+@contextlib.contextmanager
+def _naming_what_to_lower(settings: Training) -> Iterator[None]:
+    """Raise NeftError, saying which setting needs less, where memory runs out."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not runtime.is_out_of_memory(error):
+            raise
+        micro = settings.micro_batch_size or settings.batch_size
+        smaller = max((rows for rows in range(1, micro) if settings.batch_size % rows == 0), default=None)
+        advice = (
+            f"set training.micro_batch_size (now {micro}) to {smaller} or less; batches keep their {settings.batch_size} rows, "
+            "so the result is the same but for rounding"
+            if smaller
+            else "training.micro_batch_size is 1 already: lower training.max_length or set training.gradient_checkpointing"
+        )
+        raise NeftError(f"out of memory in training: {advice}") from error
 
 
 def _evenly(steps: int, times: int) -> set[int]:

@@ -1,43 +1,90 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
+
+import pytest
 
 import record_provenance
+from neft import files
+
+RUN = {"model": "m", "dataset": "d", "method": "lora", "kind": "lora", "seed": 1, "test": "t", "metrics": ["chrf"]}
+DELTA = "results/x/tune/m/d/lora/seed1/chosen/delta.safetensors"
+OUTPUTS, SCORE = "results/x/generate/m/d/lora/seed1/t.jsonl", "results/x/score/m/d/lora/seed1/t/chrf.json"
 
 
-def record(tmp_path, *paths, **spec):
-    target = tmp_path / "provenance.json"
-    record_provenance.main(["--spec", json.dumps(spec), "--records", *map(str, paths), "--provenance", str(target)])
-    return json.loads(target.read_text(encoding="utf-8"))
+@pytest.fixture
+def workflow(tmp_path, monkeypatch):
+    """A folder with the files of one run and Snakemake's notes on them."""
+    monkeypatch.chdir(tmp_path)
+    note("choose_trial", [], DELTA, "delta")
+    files.write_json(Path(DELTA).with_name("delta.json"), {"sha256": "as recorded"})
+    note("generate_outputs", [DELTA], OUTPUTS, "{}")
+    note("score_outputs", [OUTPUTS], SCORE, '{"value": 1}')
+    note("make_table", [SCORE], "results/x/tables/main.csv", "chrf")
+    return tmp_path
 
 
-def test_json_records_are_copied_and_other_files_hashed(tmp_path):
-    (tmp_path / "model.json").write_text('{"base_hash": "abc"}', encoding="utf-8")
-    (tmp_path / "mask.safetensors").write_bytes(b"mask")
-    result = record(tmp_path, tmp_path / "model.json", tmp_path / "mask.safetensors")
-    assert result["records"] == {str(tmp_path / "model.json"): {"base_hash": "abc"}}
-    assert result["files"] == {str(tmp_path / "mask.safetensors"): {"sha256": hashlib.sha256(b"mask").hexdigest(), "bytes": 4}}
+def note(rule: str, inputs: list[str], output: str, content: str) -> None:
+    files.write_text(output, content)
+    params = [repr("0123456789abcdef"), repr(json.dumps({"of": rule}))]
+    record = {"rule": rule, "input": inputs, "params": params, "log": [f"{output}.log"]}
+    files.write_json(Path(".snakemake/metadata", urlsafe_b64encode(output.encode()).decode()), record)
 
 
-def test_packages_have_the_versions_that_are_installed(tmp_path):
-    packages = record(tmp_path)["packages"]
+def record(*paths, **spec):
+    options = ["--results", "results/x", "--records", *map(str, paths), "--provenance", "results/x/provenance.json"]
+    record_provenance.main(["--spec", json.dumps({"runs": [RUN], **spec}), *options])
+    return files.read_json("results/x/provenance.json")
+
+
+def test_records_are_copied(workflow):
+    assert record(SCORE)["records"] == {SCORE: {"value": 1}}
+
+
+def test_every_job_has_its_rule_spec_code_inputs_and_outputs_and_every_file_its_hash(workflow):
+    result = record()
+    score = next(job for job in result["jobs"] if job["rule"] == "score_outputs")
+    code = {"spec": {"of": "score_outputs"}, "code": "0123456789abcdef"}
+    assert score == {"rule": "score_outputs", **code, "inputs": [OUTPUTS], "outputs": [SCORE]}
+    assert result["files"][SCORE] == {"sha256": files.sha256(SCORE), "bytes": 12}
+    assert {job["rule"] for job in result["jobs"]} == {"choose_trial", "generate_outputs", "score_outputs", "make_table"}
+
+
+def test_a_delta_is_not_read_again_but_told_by_its_record(workflow):
+    assert record()["files"][DELTA] == {"sha256": "as recorded", "bytes": 5}
+
+
+def test_a_result_has_a_record_of_what_it_comes_from_and_nothing_else(workflow):
+    record()
+    of_score = files.read_json("results/x/score/m/d/lora/seed1/t.provenance.json")
+    assert {job["rule"] for job in of_score["jobs"]} == {"choose_trial", "generate_outputs", "score_outputs"}
+    assert of_score["files"].keys() == {DELTA, OUTPUTS, SCORE}
+    of_delta = files.read_json(Path(DELTA).with_name("provenance.json"))
+    assert [job["rule"] for job in of_delta["jobs"]] == ["choose_trial"]
+
+
+def test_where_snakemake_kept_no_notes_the_files_of_runs_are_hashed_all_the_same(workflow):
+    (workflow / ".snakemake").rename(workflow / "gone")
+    assert record()["files"][SCORE]["sha256"] == files.sha256(SCORE)
+
+
+def test_packages_have_the_versions_that_are_installed(workflow):
+    packages = record()["packages"]
     assert packages["sacrebleu"] == version("sacrebleu") and packages["matplotlib"] == version("matplotlib")
 
 
-def test_the_spec_is_kept_as_it_came(tmp_path):
-    assert record(tmp_path, config_sha256="abc", code={"tune_model": "f00"})["spec"] == {
-        "config_sha256": "abc",
-        "code": {"tune_model": "f00"},
-    }
+def test_the_spec_is_kept_as_it_came(workflow):
+    assert record(config={"seeds": [1]})["spec"] == {"runs": [RUN], "config": {"seeds": [1]}}
 
 
-def test_the_machine_and_the_time_are_named(tmp_path):
-    result = record(tmp_path)
+def test_the_machine_and_the_time_are_named(workflow):
+    result = record()
     assert result["machine"]["cores"] == len(os.sched_getaffinity(0))
     assert result["machine"]["memory_bytes"] > 2**20 and result["machine"]["cpu"]
     assert datetime.now(UTC) - datetime.fromisoformat(result["time"]) < timedelta(minutes=5)

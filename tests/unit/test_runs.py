@@ -17,18 +17,20 @@ def test_the_files_of_a_tuned_run_lie_where_the_architecture_says():
         metrics=Path("R/tune/m/d/neft/seed2/chosen/metrics.json"),
         history=Path("R/tune/m/d/neft/seed2/chosen/history.jsonl"),
         delta_record=Path("R/tune/m/d/neft/seed2/chosen/delta.json"),
+        delta_provenance=Path("R/tune/m/d/neft/seed2/chosen/provenance.json"),
         outputs=Path("R/generate/m/d/neft/seed2/t.jsonl"),
         scores={
             "bleu": Path("R/score/m/d/neft/seed2/t/bleu.json"),
             "chrf": Path("R/score/m/d/neft/seed2/t/chrf.json"),
         },
         comparisons={"bleu": Path("R/compare/m/d/neft/seed2/t/bleu.json")},
+        provenance=Path("R/score/m/d/neft/seed2/t.provenance.json"),
     )
 
 
 def test_the_untuned_model_has_no_tuning_files():
     paths = runs.paths("R", BASE)
-    assert (paths.metrics, paths.history, paths.delta_record) == (None, None, None)
+    assert (paths.metrics, paths.history, paths.delta_record, paths.delta_provenance) == (None, None, None, None)
     assert paths.outputs == Path("R/generate/m/untuned/base/seed0/t.jsonl")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from harness import Workflow
 
 import tiny
+from neft import provenance
 from neft.delta import Delta
 from neft.files import read_json, read_rows
 from neft.mask import NeuronMask
@@ -84,6 +86,16 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
         found = [path.name for path in (results(finished) / folder).rglob("*")]
         assert any(name.endswith(".log") for name in found), folder
         assert any(name.endswith("benchmark.tsv") for name in found), folder
+
+
+def test_without_a_gpu_jobs_that_compute_have_all_cores_and_take_turns(finished):
+    notes = provenance.notes(finished.folder / ".snakemake/metadata", "results/").values()
+    computing = {str(note["log"]): note for note in notes if note["rule"] in ("train_probe", "tune_model", "generate_outputs")}
+    times = sorted((note["starttime"], note["endtime"]) for note in computing.values())
+    assert len(times) == 1 + 8 + 8
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times)), "two at once would share the cores"
+    metrics = (results(finished) / "tune").rglob("metrics.json")
+    assert {read_json(path)["threads"] for path in metrics} == {len(os.sched_getaffinity(0))}
 
 
 def test_provenance_names_versions_code_and_hashes(finished):

@@ -77,9 +77,10 @@ def fetch_spec(spec: dict[str, Any], use: str) -> dict[str, Any]:
 def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
     """Rows of the files in the order of the patterns, then by name; paths: the folder that fetch_hub.py made.
 
-    Raises NeftError if a pattern matches no file or a file can't be read.
+    Raises NeftError if a pattern matches no file, or a file can't be read or was changed since.
     """
     source = Spec.model_validate(spec)
+    folders.check(paths[0])
     for name in _matching(source, paths[0]):
         file = paths[0] / name
         if source.members is None:
@@ -93,7 +94,8 @@ def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
 
 
 def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
-    """The Hugging Face directory of a model: the folder that fetch_hub.py made."""
+    """The Hugging Face directory of a model: the folder that fetch_hub.py made. Raises NeftError if that was changed since."""
+    folders.check(paths[0])
     return paths[0]
 
 
