@@ -15,7 +15,7 @@ from neft.runs import Group, Run, group, parse, paths, read
 from neft.typeset import Cell, Sheet
 
 SAME_SIZE = 0.1
-"""LoRA and NeFT are of equal size if the smaller has at least this much less than the other: a tenth."""
+"""LoRA and NeFT are of equal size if the smaller one trains at most this share fewer parameters: a tenth."""
 BETTER = {
     "full": ("NeFT does better than full fine-tuning", "no experiment has both"),
     "lora": ("NeFT does better than LoRA of equal size", "no experiment has a LoRA within 10 % of a NeFT's parameters"),
