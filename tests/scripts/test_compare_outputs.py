@@ -30,7 +30,7 @@ def compare(tmp_path, outputs, baseline):
 
 def test_writes_both_scores_and_a_small_p_for_a_clear_difference(tmp_path):
     result = compare(tmp_path, GOOD, BAD)
-    assert list(result) == ["metric", "baseline", "value", "baseline_value", "p", "signature"]
+    assert list(result) == ["metric", "baseline", "value", "baseline_value", "p", "signature", "sha256"]
     assert (result["metric"], result["baseline"], result["value"]) == ("chrf", "full", 100)
     assert result["baseline_value"] < 20 and result["p"] == pytest.approx(1 / 101)
 
