@@ -35,7 +35,7 @@ CHRF = {"kind": "chrf", "word_order": 2, "bootstrap": 100}
 def test_writes_score_interval_signature_and_segments(tmp_path):
     result = score(tmp_path, CHRF)
     numbers = ["value", "low", "high", "confidence", "signature", "standard_error", "details", "notes", "n", "segments"]
-    assert list(result) == ["metric", "title", *numbers]
+    assert list(result) == ["metric", "title", *numbers, "sha256"]
     assert (result["metric"], result["title"], result["n"], result["confidence"]) == ("chrf", "chrF++", 2, 0.95)
     assert result["segments"][0] == 100 and 0 < result["segments"][1] < 100
 
