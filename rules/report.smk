@@ -100,11 +100,6 @@ rule record_provenance:
     """What made the results: code, machine, packages, and for every file its hash and the job that made it, out of what."""
     input:
         MADE,
-        records=[
-            *run_files("delta_record", "metrics", "scores"),
-            *sorted({f"{R}/model/{experiment.model}.json" for experiment in CONFIG.experiments}),
-            *sorted({f"{R}/data/{name}/counts.json" for e in CONFIG.experiments for name in (e.train, *e.test)}),
-        ],
     output:
         provenance="results/{name}/provenance.json",
         runs=run_files("provenance", "delta_provenance", root="results/{name}"),
@@ -117,13 +112,12 @@ rule record_provenance:
     resources:
         runtime=grown(30),
     params:
-        spec=lambda w: spec(config=plain(CONFIG), runs=PLAN.shown()["runs"]),
+        spec=lambda w: spec(config=plain(CONFIG)),
         code=code("record_provenance"),
     shell:
         r"""
         python scripts/record_provenance.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
-            --records {input.records:q} \
             --provenance {output.provenance:q} |& tee {log:q}
         """

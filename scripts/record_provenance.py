@@ -2,13 +2,14 @@
 
 Reads   RESULTS/            all of the experiment's files; models, deltas and what was fetched are told by their records
         .snakemake/metadata Snakemake's notes on its outputs
-        RECORD.json …       records that are copied
 Writes  provenance.json     {time, git, python, platform, machine, packages, spec, jobs: [{rule, spec, code, inputs, outputs}],
                             files: {path: {sha256, bytes}}, records: {path: record}}
         RESULTS/tune/…/chosen/provenance.json, RESULTS/score/…/<test>.provenance.json
                             the same without records, of all that one run's tuning and its scores come from
 
---spec  {"config": …, "runs": [{model, dataset, method, kind, seed, test, metrics, compare}]}
+--spec  anything that belongs in the record, such as {"config": …}
+
+Nothing is named one by one: of a large experiment that is more than a command line holds.
 """
 
 from __future__ import annotations
@@ -23,37 +24,46 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from neft import files, provenance, runs
+from neft import files, provenance
 from neft.cli import parser, run
+
+RECORDS = (
+    "model/*.json",
+    "data/*/counts.json",
+    "tune/*/*/*/*/chosen/delta.json",
+    "tune/*/*/*/*/chosen/metrics.json",
+    "score/*/*/*/*/*/*.json",
+)
+"""What is copied, since it is small and says most."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--results", required=True, type=Path)
-    arguments.add_argument("--records", nargs="*", default=[])
     arguments.add_argument("--provenance", required=True)
     args = arguments.parse_args(argv)
 
     made = provenance.jobs(provenance.notes(provenance.METADATA, f"{args.results}/"))
-    results = products(args.results, runs.parse(args.spec["runs"]))
+    results = products(args.results)
     sums = provenance.sums(provenance.paths([path for some in results.values() for path in some], made))
     head = environment() | {"spec": args.spec}
     for target, some in results.items():
         jobs = provenance.behind(some, made)
         known = {path: sums[path] for path in provenance.paths(some, jobs) if path in sums}
         files.write_json(target, head | {"jobs": jobs, "files": known})
-    records = {path: files.read_json(path) for path in sorted(args.records)}
+    records = {str(path): files.read_json(path) for pattern in RECORDS for path in sorted(args.results.glob(pattern))}
     files.write_json(args.provenance, head | {"jobs": made, "files": sums, "records": records})
 
 
-def products(root: Path, shown: Sequence[runs.Run]) -> dict[Path, list[str]]:
+def products(root: Path) -> dict[Path, list[str]]:
     """The results of every run, by the file that says where they come from: its tuning; its outputs and scores."""
     result = {}
-    for one in shown:
-        paths = runs.paths(root, one)
-        result[paths.provenance] = [paths.outputs, *paths.scores.values(), *paths.comparisons.values()]
-        if paths.delta_provenance and paths.delta_record:
-            result[paths.delta_provenance] = [paths.delta_record, paths.delta_record.with_suffix(".safetensors")]
+    for record in sorted(root.glob("tune/*/*/*/*/chosen/delta.json")):
+        result[record.with_name("provenance.json")] = [record, record.with_suffix(".safetensors")]
+    for outputs in sorted(root.glob("generate/*/*/*/*/*.jsonl")):
+        run = outputs.relative_to(root / "generate").with_suffix("")
+        of_run = [path for stage in ("score", "compare") for path in sorted((root / stage / run).glob("*.json"))]
+        result[(root / "score" / run).with_name(f"{run.name}.provenance.json")] = [outputs, *of_run]
     return {target: list(map(str, some)) for target, some in result.items()}
 
 
