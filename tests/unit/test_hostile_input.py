@@ -26,6 +26,7 @@ import tiny
 from neft import archives, catalogs, checkpoint, config, convert, files, readers, sealed
 from neft.delta import Delta
 from neft.errors import NeftError
+from neft.figure_plan import FigurePlan
 from neft.mask import NeuronMask
 from neft.plan import Plan
 from neft.states import States
@@ -225,7 +226,7 @@ def test_configurations(case):
         found = Plan(config.load(case))
         (
             found.runs(),
-            found.figures(),
+            FigurePlan(found).names(),
             found.masks(),
             [found.trials(name) for name, method in found.config.methods.items() if method.kind != "base"],
         )
