@@ -177,18 +177,19 @@ def _explain(error: Any, values: Any) -> tuple[str, str]:
     """The key and what is wrong with it, for one pydantic error."""
     path, schema = [], _SCHEMA
     value: Any = values
-    for step in error["loc"]:
+    for place, step in enumerate(error["loc"], start=1):
+        last = place == len(error["loc"])
         if isinstance(value, dict):  # YAML reads a key 0 as a number
             step = next((key for key in value if str(key) == step), step)
         if (isinstance(value, dict) and step in value) or (
             isinstance(value, list | tuple) and isinstance(step, int) and step < len(value)
         ):
             value = value[step]
-        elif error["type"] not in ("missing", "extra_forbidden") or step != error["loc"][-1]:
+        elif error["type"] not in ("missing", "extra_forbidden") or not last:
             schema = _below(schema, step)  # the tag of a union, or "[key]": not a place in the file
             continue
         path.append(str(step))
-        if error["type"] != "extra_forbidden" or step != error["loc"][-1]:
+        if error["type"] != "extra_forbidden" or not last:
             schema = _below(schema, step)
     key = ".".join(path)
     if error["type"] == "extra_forbidden":

@@ -89,6 +89,7 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
     [
         ([("methods/full/lerning_rate", 1)], "methods.full.lerning_rate: unknown key 'lerning_rate' (did you mean 'learning_rate'?)"),
         ([("extra", 1)], "extra: unknown key 'extra'; available: analyses, data, datasets, experiments, figures"),
+        ([("datasets/ui-en-fr/ui-en-fr", 1)], "datasets.ui-en-fr.ui-en-fr: unknown key 'ui-en-fr'; available: filter, source, splits, task"),
         ([("name", ...)], "name: this key is needed but missing"),
         ([("name", "a/b")], "name: "),
         ([("seeds", "one")], 'seeds: should be a list, got "one"'),
