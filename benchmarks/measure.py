@@ -57,11 +57,6 @@ def ratio(times: list[float], others: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(times, others, strict=True))
 
 
-def ratio_of_fastest(times: list[float], others: list[float]) -> float:
-    """The same of the fastest rounds: where other work takes turns with ours, these met the least of it."""
-    return min(times) / min(others)
-
-
 def spread(times: list[float]) -> dict[str, float]:
     """Median, quartiles and the fastest."""
     low, middle, high = statistics.quantiles(times, n=4)

@@ -25,7 +25,7 @@ from typing import Any
 import report
 import torch
 from contestants import NAMES, OF_ANY_SIZE, Contestant
-from measure import interleave, machine, peak_bytes, ratio, ratio_of_fastest, result_file, show, spread
+from measure import interleave, machine, peak_bytes, ratio, result_file, show, spread
 from torch import Tensor, nn
 
 from neft import files, runtime
@@ -109,7 +109,6 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
             "model": name, "precision": precision, "contestant": contestant,
             "fraction": None if contestant in OF_ANY_SIZE else fraction, "parameters": players[key].parameters,
             **spread(times[key]), "ratio": ratio(times[key], reference),
-            "ratio_of_fastest": ratio_of_fastest(times[key], reference),
             "tokens_per_second": args.batch * args.tokens / spread(times[key])["seconds"], "state_bytes": state[key],
             **run,
         }  # fmt: skip
@@ -117,8 +116,7 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
     for against in ("lora", "masked"):  # how many times as long neft takes, within the rounds
         for row, (contestant, fraction) in zip(described, entries, strict=True):
             if contestant == "neft" and f"{against} {fraction}" in times:
-                pair = times[f"neft {fraction}"], times[f"{against} {fraction}"]
-                row |= {f"ratio_to_{against}": ratio(*pair), f"ratio_of_fastest_to_{against}": ratio_of_fastest(*pair)}
+                row[f"ratio_to_{against}"] = ratio(times[f"neft {fraction}"], times[f"{against} {fraction}"])
     players.clear()
     works.clear()
     del base
