@@ -83,6 +83,7 @@ class Killed:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_twenty_random_moments_a_workflow_ends_with_the_bytes_of_an_undisturbed_one(finished, small, tmp_path):
     disturbed = Killed(Workflow(tmp_path / "disturbed", small))
     began = time.monotonic()

@@ -51,6 +51,7 @@ def test_a_finished_experiment_is_as_recorded_and_every_file_says_what_it_was_ma
 
 
 def test_one_flipped_bit_in_a_file_of_any_kind_is_named(finished, damaged):
+    root = finished.folder / "results/tiny"
     names = [
         "data/pairs/train.jsonl",
         "model/tiny-llama/model.safetensors",
@@ -62,7 +63,7 @@ def test_one_flipped_bit_in_a_file_of_any_kind_is_named(finished, damaged):
         f"score/{RUN}/pairs/chrf.json",
         f"compare/{RUN}/pairs/bleu.json",
         "tables/main.csv",
-        "figures/scores.png",
+        *(str(path.relative_to(root)) for path in root.glob("figures/*.png")),
         "samples/samples.html",
     ]
     damaged(*names)
