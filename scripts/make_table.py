@@ -7,7 +7,7 @@ Writes  main.csv    every number in full, a row per model, dataset, test set and
         main.html   the same for the report
 
 --spec  {"title": "…", "baseline": "full", "runs": [{"model", "dataset", "method", "kind", "seed", "test", "metrics": [names],
-        "compare": [names]}, …]}; methods come in the order of the runs
+        "compare": [names]}, …]}; methods come in the order of the runs, a list of seeds stands for a run of each
 """
 
 from __future__ import annotations

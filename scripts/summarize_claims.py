@@ -3,8 +3,8 @@
 Reads   results/<name>/{score,compare,pairs,tune,tables}/…   scores, paired tests, sizes and losses of runs, overlaps
 Writes  summary.md   a verdict for each claim, with the tests behind it
 
---spec  {"name", "baseline": "full", "runs": [as for make_table], "pairs": [{"claim", "first", "second", "model", "dataset",
-        "test", "metric"}, …], "overlaps": [names], "trials": {method: number}}
+--spec  {"name", "baseline": "full", "runs": [as for make_table], "pairs": [{"model", "dataset", "test", "metric",
+        "claims": {claim: [[first, second], …]}}, …], "overlaps": [names], "trials": {method: number}}
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neft import files, verdicts
+from neft import files, runs, verdicts
 from neft.cli import parser, run
 from neft.paired import LEVEL
 from neft.typeset import Cell, Sheet, markdown_table
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
     """The page: all verdicts at a glance, how they were come by, then each with its tests."""
     glance = Sheet("", ["Claim", "Here"], [[Cell(finding.claim), Cell(finding.verdict, bold=True)] for finding in found], [])
-    seeds = len({run["seed"] for run in spec["runs"]})
+    seeds = len({run.seed for run in runs.parse(spec["runs"])}) if spec["runs"] else 0
     parts = [
         f"# Which of the publication's claims hold in `{spec['name']}`",
         markdown_table(glance),

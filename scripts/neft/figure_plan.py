@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from neft import mask_uses
 from neft.figure_kinds import Budgets, Losses, tests
 from neft.plan import Plan, Wildcards, plain, spec
-from neft.runs import UNTUNED, Run
+from neft.runs import UNTUNED, Run, spell
 
 
 class FigurePlan:
@@ -91,7 +91,7 @@ class FigurePlan:
 
     def plot_losses(self, w: Wildcards) -> str:
         """The runs of each row."""
-        return spec(rows=[{"title": title, "runs": [asdict(run) for run in runs]} for title, runs in self.loss_runs(w.losses)])
+        return spec(rows=[{"title": title, "runs": spell(runs)} for title, runs in self.loss_runs(w.losses)])
 
     def plot_budgets(self, w: Wildcards) -> str:
         """The runs, and which methods a line connects."""
@@ -101,4 +101,4 @@ class FigurePlan:
         return tuple(dict.fromkeys(run.method for run in self.runs(model, train) if run.tuned))
 
     def _shown(self, runs: list[Run], **more: Any) -> str:
-        return spec(runs=[asdict(run) for run in runs], baseline=self.config.report.baseline, **more)
+        return spec(runs=spell(runs), baseline=self.config.report.baseline, **more)

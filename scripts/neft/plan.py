@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import cache, cached_property
 from itertools import product
 from typing import Any
@@ -17,7 +16,7 @@ from neft import mask_uses, plugins
 from neft.config import Config, Dataset, Experiment
 from neft.fingerprint import fingerprint
 from neft.mask_uses import Use
-from neft.runs import UNTUNED, Run
+from neft.runs import UNTUNED, Run, spell
 from neft.schema import Strict
 
 Wildcards = Any
@@ -106,7 +105,7 @@ class Plan:
 
     def shown(self) -> dict[str, Any]:
         """What tables and figures show: all runs, and the method that the others are compared with."""
-        return {"runs": [asdict(run) for run in self.runs()], "baseline": self.config.report.baseline}
+        return {"runs": spell(self.runs()), "baseline": self.config.report.baseline}
 
     def samples(self) -> dict[str, Any]:
         """What the page of sample outputs shows; a metric that is meaningful for a single sentence stands beside each."""

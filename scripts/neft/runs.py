@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,28 @@ def utilization_file(root: str | Path, model: str, dataset: str, method: str, se
     return Path(root, "rank", model, dataset, method, f"seed{seed}", f"{sample}.safetensors")
 
 
+def spell(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """Runs for a spec, as `parse` reads them: neighbours that differ in their seed alone are one entry with a list of seeds.
+
+    A spec is one argument of a command, and Linux allows 128 KiB for one: a large experiment has a thousand runs.
+    """
+    found = []
+    for like, several in groupby(runs, key=lambda run: replace(run, seed=0)):
+        seeds = [run.seed for run in several]
+        found.append(asdict(like) | {"seed": seeds if len(seeds) > 1 else seeds[0]})
+    return found
+
+
 def parse(values: Sequence[dict[str, Any]]) -> list[Run]:
     """Read runs from a spec, each once, in the order given. Raises NeftError if there are none."""
     if not values:
         raise NeftError("runs: there is nothing to show; give at least one run")
-    return list(dict.fromkeys(Run(**value | {k: tuple(value.get(k, ())) for k in ("metrics", "compare")}) for value in values))
+    found = []
+    for value in values:
+        names = {key: tuple(value.get(key, ())) for key in ("metrics", "compare")}
+        seeds = value["seed"] if isinstance(value["seed"], list) else [value["seed"]]
+        found += [Run(**value | names | {"seed": seed}) for seed in seeds]
+    return list(dict.fromkeys(found))
 
 
 def group(runs: Sequence[Run]) -> list[Group]:

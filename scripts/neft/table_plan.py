@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neft import claims, plugins, table_uses
 from neft.plan import Plan, Wildcards, code, module, plain, spec
-from neft.runs import UNTUNED, Run, files_of, pairs_file, paths
+from neft.runs import UNTUNED, Run, files_of, pairs_file, paths, spell
 
 
 class Place(NamedTuple):
@@ -133,8 +133,8 @@ class TablePlan:
             return spec(**settings)
         runs = self.runs(w.table)
         if settings["kind"] == "duels":
-            return spec(**settings, baseline=self.config.report.baseline, runs=_plain(runs))
-        return spec(**settings, runs=_plain(replace(run, compare=()) for run in runs), trials=self.trials(runs))
+            return spec(**settings, baseline=self.config.report.baseline, runs=spell(runs))
+        return spec(**settings, runs=spell(replace(run, compare=()) for run in runs), trials=self.trials(runs))
 
     def make_paper_table_code(self, w: Wildcards) -> str:
         """The script and the kind of table."""
@@ -154,14 +154,15 @@ class TablePlan:
 
     def summarize_claims(self) -> str:
         """The runs, the pairs that test each claim, and the tables of overlaps."""
-        found = [
-            {"claim": pair.claim, "first": pair.first, "second": pair.second, **place._asdict()}
-            for place, pairs in self.claims.items()
-            for pair in pairs
-        ]
+        found = []
+        for place, pairs in self.claims.items():
+            of_claim: dict[str, list[list[str]]] = {}
+            for pair in pairs:
+                of_claim.setdefault(pair.claim, []).append([pair.first, pair.second])
+            found.append({**place._asdict(), "claims": of_claim})
         runs = self._judged()
         options = {"baseline": self.config.report.baseline, "overlaps": list(self.config.analyses.overlaps)}
-        return spec(name=self.config.name, runs=_plain(runs), pairs=found, trials=self.trials(runs), **options)
+        return spec(name=self.config.name, runs=spell(runs), pairs=found, trials=self.trials(runs), **options)
 
     def _judged(self) -> list[Run]:
         """The runs that take part in a claim, with the metric that judges them."""
@@ -173,7 +174,3 @@ class TablePlan:
                     compare = tuple(metric for metric in run.compare if metric == place[3])
                     found[replace(run, metrics=(place[3],), compare=compare)] = None
         return list(found)
-
-
-def _plain(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    return [asdict(run) for run in runs]

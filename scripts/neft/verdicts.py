@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,12 @@ class Finding:
 
 
 def findings(spec: Mapping[str, Any], root: Path) -> list[Finding]:
-    """Judge every claim. spec: {runs, pairs: [{claim, first, second, model, dataset, test, metric}], baseline, overlaps}."""
+    """Judge every claim.
+
+    spec: {runs, pairs: [{model, dataset, test, metric, claims: {claim: [[first, second], …]}}], baseline, overlaps}.
+    """
     groups = {(found.model, found.dataset, found.test): found for found in group(parse(spec["runs"]))} if spec["runs"] else {}
-    pairs = [pair for pair in spec["pairs"] if pair["claim"] != "lora" or _same_size(root, groups, pair)]
+    pairs = [pair for pair in _pairs(spec["pairs"]) if pair["claim"] != "lora" or _same_size(root, groups, pair)]
     found = []
     for claim, (title, missing) in {**BETTER, **AS_GOOD}.items():
         tests = [_test(root, groups, pair, spec["baseline"]) for pair in pairs if pair["claim"] == claim]
@@ -83,6 +86,14 @@ def findings(spec: Mapping[str, Any], root: Path) -> list[Finding]:
         if p["claim"] in ("full", "lora")
     }
     return [*found, _convergence(root, groups, trainings)]
+
+
+def _pairs(places: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """{model, dataset, test, metric, claim, first, second} of every pair of methods."""
+    for place in places:
+        where = {key: place[key] for key in ("model", "dataset", "test", "metric")}
+        for claim, pairs in place["claims"].items():
+            yield from (where | {"claim": claim, "first": first, "second": second} for first, second in pairs)
 
 
 def _of(groups: Mapping[tuple[str, str, str], Group], pair: Mapping[str, str]) -> Group:

@@ -28,7 +28,8 @@ def claims(*names):
 
 def summary(root, target, pairs, overlaps=(), trials=None, seeds=(1, 2)):
     runs = [run | {"metrics": ["chrf"]} for run in finished.runs(seeds, methods=METHODS)]
-    spec = {"name": "tiny", "baseline": "full", "runs": runs if pairs else [], "pairs": pairs, "overlaps": list(overlaps)}
+    places = [{**PLACE, "claims": {pair["claim"]: [[pair["first"], pair["second"]]]}} for pair in pairs]
+    spec = {"name": "tiny", "baseline": "full", "runs": runs if pairs else [], "pairs": places, "overlaps": list(overlaps)}
     spec["trials"] = trials or dict.fromkeys(METHODS, 1)
     summarize_claims.main(["--spec", json.dumps(spec), "--results", str(root), "--summary", str(target / "s.md")])
     return (target / "s.md").read_text()

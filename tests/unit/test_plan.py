@@ -8,9 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
+from snakemake.utils import update_config
 
 from neft import config, mask_uses
+from neft import plan as plan_module
 from neft.plan import Plan
+from neft.table_plan import TablePlan
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -18,6 +21,18 @@ SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 def plan(**changes):
     return Plan(config.load(copy.deepcopy(SHIPPED) | changes))
+
+
+def test_the_longest_spec_of_the_full_scale_fits_on_a_command_line(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    values = copy.deepcopy(SHIPPED)
+    update_config(values, yaml.safe_load(Path("configs/paper.yaml").read_text()))
+    found = Plan(config.load(values))
+    tables = TablePlan(found)
+    texts = [plan_module.spec(**found.shown()), plan_module.spec(**found.samples()), tables.summarize_claims()]
+    texts += [tables.make_paper_table(SimpleNamespace(table=table)) for table in found.config.tables]
+    # Linux: 128 KiB for one argument, here the whole command.
+    assert max(len(text.encode()) for text in texts) < 100_000
 
 
 def test_the_untuned_model_is_one_run_whatever_the_seeds():

@@ -34,6 +34,13 @@ def test_the_untuned_model_has_no_tuning_files():
     assert paths.outputs == Path("R/generate/m/untuned/base/seed0/t.jsonl")
 
 
+def test_runs_that_differ_in_their_seed_alone_are_spelled_together_and_read_as_they_were():
+    several = [BASE, TUNED, Run(**{**vars(TUNED), "seed": 3}), Run(**{**vars(TUNED), "method": "full"}), TUNED]
+    spelled = runs.spell(several)
+    assert [value["seed"] for value in spelled] == [0, [2, 3], 2, 2]
+    assert runs.parse(spelled) == several[:4]
+
+
 def test_runs_are_read_once_in_their_order():
     value = {"model": "m", "dataset": "d", "method": "neft", "kind": "neft", "seed": 2, "test": "t"}
     first = value | {"method": "full", "kind": "full", "metrics": ["bleu"], "compare": []}
