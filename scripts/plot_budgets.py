@@ -3,7 +3,7 @@
 Reads   results/<name>/{tune,score}/…   as `make_table.py`
 Writes  budgets.png, budgets.pdf
 
---spec  {"baseline": "full", "runs": […], "series": {"NeFT": [methods], …}} with runs as for `make_table.py`, of one metric; a
+--spec  {"baseline": "full", "runs": […], "series": [["NeFT", [methods]], …]} with runs as for `make_table.py`, of one metric; a
         row of panels for each training set, a panel for each test set
 """
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
-    baseline, series = args.spec["baseline"], args.spec["series"]
+    baseline, series = args.spec["baseline"], dict(args.spec["series"])
     trained: dict[str, list[runs.Group]] = {}
     for group in runs.group(runs.parse(args.spec["runs"])):
         trained.setdefault(group.dataset, []).append(group)

@@ -94,8 +94,8 @@ class FigurePlan:
         return spec(rows=[{"title": title, "runs": spell(runs)} for title, runs in self.loss_runs(w.losses)])
 
     def plot_budgets(self, w: Wildcards) -> str:
-        """The runs, and which methods a line connects."""
-        return self._shown(self.budget_runs(w.budgets), series=plain(self.budgets[w.budgets])["series"])
+        """The runs, and which methods a line connects; a list, since a spec's keys are sorted and the legend is not."""
+        return self._shown(self.budget_runs(w.budgets), series=list(plain(self.budgets[w.budgets])["series"].items()))
 
     def _tuned(self, model: str, train: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(run.method for run in self.runs(model, train) if run.tuned))

@@ -29,7 +29,7 @@ def table(root, chosen):
 
 
 def test_drawn_twice_the_figure_is_the_same_bytes(root, chosen, tmp_path):
-    spec = json.dumps({"runs": chosen, "baseline": "full", "series": SERIES})
+    spec = json.dumps({"runs": chosen, "baseline": "full", "series": list(SERIES.items())})
     for name in "xy":
         paths = ["--png", str(tmp_path / f"{name}.png"), "--pdf", str(tmp_path / f"{name}.pdf")]
         plot_budgets.main(["--spec", spec, "--results", str(root), *paths])

@@ -34,7 +34,7 @@ def figures():
             "model": MODEL,
             "train": ["ui-en-fr", "other"],
             "metric": "chrf",
-            "series": {"NeFT": ["neft"]},
+            "series": {"NeFT": ["neft"], "LoRA": ["neft"]},
         },
         "chosen": {"kind": "losses", "model": MODEL, "train": "other", "rows": {"NeFT first": ["neft", "full"]}},
     }
@@ -72,4 +72,7 @@ def test_a_figure_of_budgets_shows_its_series_and_the_baseline_on_every_common_t
     assert {run.method for run in runs} == {"neft", "full"}
     assert {(run.dataset, run.test) for run in runs} == {("ui-en-fr", "ui-en-fr"), ("ui-en-fr", "other"), ("other", "other")}
     assert {(run.metrics, run.compare) for run in runs} == {(("chrf",), ())}
-    assert json.loads(figures.plot_budgets(SimpleNamespace(budgets="sizes")))["series"] == {"NeFT": ["neft"]}
+    assert json.loads(figures.plot_budgets(SimpleNamespace(budgets="sizes")))["series"] == [
+        ["NeFT", ["neft"]],
+        ["LoRA", ["neft"]],
+    ]
