@@ -53,7 +53,8 @@ def ranks(rule):
     asked = workflow.resource_settings.overwrite_resources.get(rule, {}).get("gpu")
     if asked is not None and asked.is_evaluable():
         raise WorkflowError(f"set-resources: {rule}: gpu: {asked.raw} must be a plain number, since the cards share a batch")
-    return max(1, GPU if asked is None else asked.value)
+    # A rule of which only other resources are set has a `gpu` without a value.
+    return max(1, GPU if asked is None or asked.value is None else asked.value)
 
 
 RANKS = {rule: ranks(rule) for rule in ("train_probe", "tune_model")}
