@@ -14,7 +14,7 @@ import pytest
 from harness import ROOT, Workflow
 from slurm import Cluster, missing, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
 
 # The test site, laid over the profile as a user would lay it: no accounting database, no network disk, no time to lose.
 SITE = ["--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue", "--latency-wait", "5"]
