@@ -63,7 +63,7 @@ bench: .venv/main
 	PYTHONPATH=scripts python benchmarks/generate.py
 
 docs: .venv/main
-	PYTHONPATH=scripts python -m neft.config
+	PYTHONPATH=scripts python -m neft.reference
 	PYTHONPATH=scripts python -m neft.estimate --configfile configs/paper.yaml --into docs/reproduction.md
 	python docs/draw_dag.py
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from neft import claims, plugins, table_uses
+from neft import claims, table_uses
 from neft.plan import Plan, Wildcards, code, module, plain, spec
 from neft.runs import UNTUNED, Run, files_of, pairs_file, paths, spell
 
@@ -112,11 +113,8 @@ class TablePlan:
     def compare_pairs(self, w: Wildcards) -> str:
         """Metric and language, as for a score, and the pairs."""
         pairs = self.pairs[Place(w.model, w.dataset, w.test, w.metric)]
-        task, metric = self.config.datasets[w.test].task, plain(self.config.metrics[w.metric])
-        if "segments" in getattr(plugins.load("metrics", metric["kind"]), "READS", ()):
-            metric = {key: metric[key] for key in ("kind", "bootstrap")}
-        language = plugins.load("tasks", task.kind).language(plain(task))
-        return spec(metric=metric, language=language, methods=[run.method for run in self._compared(w)], pairs=pairs)
+        scored = json.loads(self.plan.score_outputs(w))
+        return spec(**scored, methods=[run.method for run in self._compared(w)], pairs=pairs)
 
     def compare_pairs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
