@@ -14,6 +14,19 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+COMPUTING = (
+    "train_probe",
+    "tune_model",
+    "generate_outputs",
+    "run_benchmark",
+    "sum_gradients",
+    "read_states",
+    "rank_neurons",
+    "compare_neurons",
+)
+"""The rules that without a GPU take all cores."""
+SIDE_BY_SIDE = ("--set-threads", *(f"{rule}=1" for rule in COMPUTING))
+"""Arguments with which as many jobs run at once as there are cores: a tiny model's job is mostly imports, on one core."""
 PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml", "configs"]
 
 

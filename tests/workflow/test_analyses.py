@@ -7,7 +7,7 @@ import csv
 import shutil
 
 import pytest
-from harness import Workflow
+from harness import SIDE_BY_SIDE, Workflow
 
 from neft.files import read_json
 from neft.neuron_arrays import load_mask, load_utilization
@@ -65,7 +65,7 @@ def changed(workflow: Workflow, block: str, **values) -> set[str]:
 
 def test_analyses_run_their_own_jobs_once_and_each_setting_only_what_it_decides(analysed: Workflow) -> None:
     assert analysed.would_run() == RANKINGS | TABLES | {"overlap_masks", "summarize_claims"} | PAGES
-    analysed.snakemake()
+    analysed.snakemake(*SIDE_BY_SIDE)
     assert analysed.would_run() == set()
     assert changed(analysed, "ranks.settings", strong={"fraction": 0.2}) == {"count_categories", "plot_categories"} | PAGES
     assert changed(analysed, "ranks.settings", buckets=[50]) == {"compare_ranks", "plot_ranks"} | PAGES

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Workflow
+from harness import SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
 from neft import files
@@ -65,7 +65,7 @@ def exams(tiny_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_benchmarks_are_answered_scored_and_shown_beside_other_test_sets(exams: Workflow):
-    exams.snakemake()
+    exams.snakemake(*SIDE_BY_SIDE)
     results = exams.folder / "results" / "exams"
     for run in ("untuned/base/seed0", "pairs/neft/seed1"):
         prompts = files.read_rows(results / "generate" / "tiny-llama" / run / "ifeval.jsonl")

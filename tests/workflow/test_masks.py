@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Workflow
+from harness import SIDE_BY_SIDE, Workflow
 
 from neft.files import read_json
 from neft.mask import NeuronMask, overlap
@@ -60,7 +60,7 @@ def extended(finished, tmp_path_factory) -> Workflow:
         shutil.copytree(finished.folder / part, workflow.folder / part)
     workflow.configure(extend(finished.config, folder))
     workflow.planned = workflow.would_run(*TARGETS, PROBED)
-    workflow.snakemake(*TARGETS, PROBED)
+    workflow.snakemake(*TARGETS, PROBED, *SIDE_BY_SIDE)
     return workflow
 
 

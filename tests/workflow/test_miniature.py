@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import ROOT, Workflow
+from harness import ROOT, SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
 from neft import config as configuration
@@ -152,7 +152,7 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
 def finished_cut(tmp_path_factory, tiny_model, tiny_pairs) -> Workflow:
     folder = tmp_path_factory.mktemp("miniature")
     workflow = Workflow(folder / "neft", cut(folder, tiny_model, tiny_pairs))
-    workflow.output = workflow.snakemake().stdout
+    workflow.output = workflow.snakemake(*SIDE_BY_SIDE).stdout
     return workflow
 
 

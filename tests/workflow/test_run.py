@@ -164,20 +164,22 @@ def kill_when(workflow: Workflow, target: str, sign: str, timeout: float = 240) 
 
 
 def test_a_run_killed_while_it_probes_tunes_and_generates_ends_with_the_same_bytes(finished, tmp_path):
-    workflow = Workflow(tmp_path / "neft", finished.config)
+    # Outputs long enough, one after the other, that there is a moment to kill their job in.
+    long = {"generation": {"max_new_tokens": 96, "batch_size": 1}}
+    workflow = Workflow(tmp_path / "neft", finished.config | long)
     target = "results/tiny/score/tiny-llama/pairs/neft/seed1/pairs/chrf.json"
     run = "tiny-llama/pairs/neft/seed1"
     kill_when(workflow, target, "tiny/probe/**/checkpoint*")
     kill_when(workflow, target, f"tiny/tune/{run}/lr0.01/checkpoints/*/*")
     kill_when(workflow, target, f"tiny/generate/{run}/*.parts")
     workflow.snakemake(target)
-    for name in (
-        "mask/tiny-llama/pairs/seed1/low.safetensors",
-        f"tune/{run}/lr0.01/delta.safetensors",
-        f"generate/{run}/pairs.jsonl",
-        f"score/{run}/pairs/chrf.json",
-    ):
+    trained = ["mask/tiny-llama/pairs/seed1/low.safetensors", f"tune/{run}/lr0.01/delta.safetensors"]
+    for name in trained:
         assert (results(workflow) / name).read_bytes() == (results(finished) / name).read_bytes(), name
+    written = [results(workflow) / name for name in (f"generate/{run}/pairs.jsonl", f"score/{run}/pairs/chrf.json")]
+    killed = [path.read_bytes() for path in written]
+    workflow.snakemake(target, "--forcerun", "generate_outputs")
+    assert [path.read_bytes() for path in written] == killed
 
 
 def test_a_pinned_hub_model_and_dataset_run_offline_from_the_cache(finished, tiny_model, tiny_pairs, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import ROOT, Workflow
+from harness import COMPUTING, ROOT, Workflow
 from slurm import Cluster, missing, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
 # The test site, laid over the profile as a user would lay it: no accounting database, no network disk, no time to lose.
 SITE = ["--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue", "--latency-wait", "5"]
 SITE += ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
-COMPUTING = ("train_probe", "tune_model", "generate_outputs", "compare_neurons")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import re
 import shutil
 
 import pytest
-from harness import Workflow
+from harness import SIDE_BY_SIDE, Workflow
 
 METHODS = ["full", "embed", "in_out", "lora", "neft", "neft_random", "neft_reversed"]
 FORMATS = ("csv", "md", "tex", "html")
@@ -50,7 +50,7 @@ def test_tables_are_made_from_what_is_there_and_seeds_add_their_own_jobs(workflo
     # By the first metric LoRA and NeFT were compared already, for a claim; `full` is the baseline.
     new = {"compare_pairs 1 bleu", "compare_pairs 1 chrf", "make_paper_table scores", "make_paper_table duels"}
     assert jobs(workflow) == new | {"summarize_claims", "show_config", "record_provenance"}
-    workflow.snakemake()
+    workflow.snakemake(*SIDE_BY_SIDE)
     assert jobs(workflow) == set()
     check_tables(workflow)
 

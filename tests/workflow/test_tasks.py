@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Workflow
+from harness import SIDE_BY_SIDE, Workflow
 
 import tiny
 from neft.files import read_json, read_rows
@@ -82,7 +82,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
         "report": {"baseline": "full", "samples": 3},
     }
     workflow = Workflow(folder / "neft", config)
-    workflow.snakemake()
+    workflow.snakemake(*SIDE_BY_SIDE)
     return workflow.folder / "results/tiny"
 
 
