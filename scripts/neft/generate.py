@@ -141,8 +141,9 @@ def in_batches(
             if not file.exists():
                 began = time.perf_counter()
                 results = work(batch)
-                files.write_json(file, {"results": results, "seconds": time.perf_counter() - began})
+                files.write_json(file, files.seal({"results": results, "seconds": time.perf_counter() - began}))
             kept = files.read_json(file)
+            files.check_seal(file, kept)
             found |= dict(zip(batch, kept["results"], strict=True))
             seconds += kept["seconds"]
             bar.update(len(batch))

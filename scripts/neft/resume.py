@@ -4,7 +4,8 @@
         trained.safetensors     the trained tensors by name, float32
         optimizer.safetensors   the optimizer's tensors: <parameter's number>.<exp_avg, exp_avg_sq, step>
         random.safetensors      states of torch's random number generators: <cpu, cuda>, of a further rank <cpu, cuda>.<rank>
-        state.json              fingerprint, optimizer settings, schedule, progress (losses so far, best, seconds, tokens)
+        state.json              fingerprint, optimizer settings, schedule, progress (losses so far, best, seconds, tokens),
+                                hashes of the three files above
         trainer_state.json      transformers' own bookkeeping: the step
 
 Nothing is pickled. Kept are the latest checkpoint and the best. Of several ranks the first writes, and what it writes is whole:
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer
@@ -71,8 +71,13 @@ def latest(folder: Path) -> Path | None:
 
 
 def check(checkpoint: Path, fingerprint: dict[str, Any]) -> None:
-    """Refuse a checkpoint of another run. Raises NeftError that names what differs, with both values."""
-    found = files.read_json(checkpoint / "state.json")["fingerprint"]
+    """Refuse a checkpoint that is damaged or of another run.
+
+    Raises NeftError that names the damaged file, or what differs with both values.
+    """
+    state = files.read_json(checkpoint / "state.json")
+    files.check_seal(checkpoint / "state.json", state)
+    found = state["fingerprint"]
     differences = [
         f"{key}: {found.get(key)} there, {fingerprint.get(key)} here"
         for key in sorted(found.keys() | fingerprint.keys())
@@ -80,6 +85,10 @@ def check(checkpoint: Path, fingerprint: dict[str, Any]) -> None:
     ]
     if differences:
         raise NeftError(f"{checkpoint}: a checkpoint of another run, not resumed ({'; '.join(differences)})")
+    for name, digest in state["files"].items():
+        file = checkpoint / name
+        if files.sha256(file) != digest:
+            raise NeftError(f"{file}: damaged: not the bytes that were written; delete {checkpoint} and start again")
 
 
 class ResumableTrainer(Trainer):
@@ -110,10 +119,7 @@ class ResumableTrainer(Trainer):
         checkpoint = latest(self.folder)
         if checkpoint is not None:
             check(checkpoint, self.fingerprint)
-        try:
-            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except SafetensorError as error:
-            raise NeftError(f"{checkpoint}: not a whole checkpoint: {error}; delete it and start again") from error
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Write a checkpoint under a temporary name, rename it, and remove those that are no longer needed."""
@@ -131,10 +137,14 @@ class ResumableTrainer(Trainer):
         unfinished = target.with_name(f".{target.name}")
         with files.writing(target):
             unfinished.mkdir(parents=True)
+            digests = {}
             for name, content in tensors.items():
-                save_file(content, unfinished / f"{name}.safetensors")
+                file = unfinished / f"{name}.safetensors"
+                save_file(content, file)
+                digests[file.name] = files.sha256(file)
             state = {"fingerprint": self.fingerprint, "groups": groups, "schedule": self.lr_scheduler.state_dict()}
-            files.write_json(unfinished / "state.json", {**state, "progress": asdict(self.progress)})
+            state |= {"progress": asdict(self.progress), "files": digests}
+            files.write_json(unfinished / "state.json", files.seal(state))
             self.state.save_to_json(str(unfinished / "trainer_state.json"))
             unfinished.rename(target)
         needed = {target, path_of(self.folder, self.progress.dev_step)}

@@ -251,12 +251,16 @@ def test_a_damaged_mask_delta_or_score_is_named_by_what_reads_it(inputs: tuned.I
     assert (status, f"error: {scored}: " in said, "Traceback" in said) == (1, True, False)
 
 
-def test_a_truncated_checkpoint_is_named(inputs: tuned.Inputs, tmp_path: Path):
+@pytest.mark.parametrize("damage", [flip, truncate])
+@pytest.mark.parametrize("name", ["optimizer.safetensors", "trained.safetensors", "state.json"])
+def test_a_damaged_checkpoint_is_named(inputs: tuned.Inputs, tmp_path: Path, name, damage):
     command = tuned.tune_arguments(inputs, tmp_path, "full", epochs=1, evaluations=2)
     metrics = command.index("--metrics") + 1
     blocked = [*command[:metrics], str(tmp_path / "delta.json" / "no-folder"), *command[metrics + 1 :]]
     assert forked.run(tune_model, blocked)[0] == 1  # fails after training, when the checkpoint is there
-    truncate(next(tmp_path.glob("checkpoints/*/step-*/optimizer.safetensors")))
+    (checkpoint,) = tmp_path.glob("checkpoints/*/step-*")
+    damage(checkpoint / name)
     status, said = forked.run(tune_model, command)
-    assert status == 1
-    assert "not a whole checkpoint" in said and "delete it and start again" in said and "Traceback" not in said
+    assert (status, f"error: {checkpoint / name}: " in said, "Traceback" in said) == (1, True, False)
+    shutil.rmtree(checkpoint)
+    succeeds((tune_model, command))
