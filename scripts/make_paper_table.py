@@ -15,26 +15,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neft import files, plugins
+from neft import plugins, table_files
 from neft.cli import parser, run
-from neft.pages import page
-from neft.typeset import latex, markdown, table_html
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
     arguments.add_argument("--published", type=Path, help="published values")
-    for kind in ("csv", "markdown", "latex", "html"):
-        arguments.add_argument(f"--{kind}", required=True)
+    table_files.arguments(arguments)
     args = arguments.parse_args(argv)
 
     records, sheets = plugins.load("tables", args.spec["kind"]).build(args.spec, args.results, args.published)
-    files.write_csv(args.csv, records)
-    files.write_text(args.markdown, markdown(sheets))
-    files.write_text(args.latex, latex(sheets))
     lead = "Our values, with their intervals, beside the published ones where these are given."
-    files.write_text(args.html, page(args.spec["title"], lead, "\n".join(table_html(sheet) for sheet in sheets)))
+    table_files.write(args, records, sheets, args.spec["title"], lead)
 
 
 if __name__ == "__main__":

@@ -14,29 +14,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neft import files, runs
+from neft import runs, table_files
 from neft.cli import parser, run
-from neft.pages import page
 from neft.summary import rows
-from neft.table import sheet, to_csv
-from neft.typeset import latex, markdown, table_html
+from neft.table import records, sheet
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
-    for kind in ("csv", "markdown", "latex", "html"):
-        arguments.add_argument(f"--{kind}", required=True)
+    table_files.arguments(arguments)
     args = arguments.parse_args(argv)
 
     baseline = args.spec["baseline"]
     tables = [(group, rows(args.results, group, baseline)) for group in runs.group(runs.parse(args.spec["runs"]))]
     sheets = [sheet(group, table, baseline) for group, table in tables]
-    files.write_text(args.csv, to_csv(tables))
-    files.write_text(args.markdown, markdown(sheets))
-    files.write_text(args.latex, latex(sheets))
     lead = "One row a method: what it trains, how it scores with a 95 % interval, and what it costs."
-    files.write_text(args.html, page(args.spec["title"], lead, "\n".join(table_html(s) for s in sheets)))
+    table_files.write(args, records(tables), sheets, args.spec["title"], lead)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neft.errors import NeftError
-from neft.runs import Group, Run, paths, read
+from neft.runs import Group, Run, paths, read, score_records
 
 CONFIDENCE = 0.95
 
@@ -81,15 +80,10 @@ def scores(root: str | Path, group: Group) -> list[Score]:
 
 
 def _score(root: str | Path, group: Group, runs: Sequence[Run], metric: str) -> Score:
-    records = [read(paths(root, run).scores[metric], "title", "value", "low", "high", "signature", "notes") for run in runs]
-    signatures = sorted({record["signature"] for record in records})
-    if len(signatures) > 1:
-        raise NeftError(
-            f"{metric} of {runs[0].method}: seeds were scored differently ({' and '.join(signatures)}); score again"
-        )
+    records, signature = score_records(root, runs, metric, "title", "value", "low", "high", "notes")
     measured = tuple(_measured(root, run, record) for run, record in zip(runs, records, strict=True))
     notes = tuple(dict.fromkeys(note for record in records for note in record["notes"]))
-    return Score(runs[0], group.dataset, metric, records[0]["title"], signatures[0], notes, measured)
+    return Score(runs[0], group.dataset, metric, records[0]["title"], signature, notes, measured)
 
 
 def _measured(root: str | Path, run: Run, score: dict[str, Any]) -> Measured:

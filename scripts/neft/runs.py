@@ -137,6 +137,20 @@ def group(runs: Sequence[Run]) -> list[Group]:
     return result
 
 
+def score_records(root: str | Path, runs: Sequence[Run], metric: str, *keys: str) -> tuple[list[dict[str, Any]], str]:
+    """One metric's records of runs that differ in their seed alone, with these keys; and the signature of them all.
+
+    Raises NeftError if a file is missing or incomplete, or if seeds were not scored alike.
+    """
+    records = [read(paths(root, run).scores[metric], "signature", *keys) for run in runs]
+    signatures = sorted({record["signature"] for record in records})
+    if len(signatures) > 1:
+        raise NeftError(
+            f"{metric} of {runs[0].method}: seeds were scored differently ({' and '.join(signatures)}); score them again"
+        )
+    return records, signatures[0]
+
+
 def read(path: Path, *keys: str) -> dict[str, Any]:
     """Read a JSON record. Raises NeftError, naming the file, if it is damaged or lacks one of the keys."""
     record = files.read_json(path)

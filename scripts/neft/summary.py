@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neft.errors import NeftError
-from neft.runs import Group, Run, paths, read
+from neft.runs import Group, Run, paths, read, score_records
 
 COSTS = ("train_seconds", "tokens_per_second", "peak_memory_bytes", "delta_bytes")
 
@@ -93,13 +92,8 @@ def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> 
 
 
 def _result(root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str) -> Result:
-    keys = ("title", "value", "low", "high", "signature", "standard_error", "details", "notes")
-    scores = [read(paths(root, run).scores[metric], *keys) for run in runs]
-    signatures = sorted({score["signature"] for score in scores})
-    if len(signatures) > 1:
-        raise NeftError(
-            f"{metric} of {runs[0].method}: seeds were scored differently ({' and '.join(signatures)}); score them again"
-        )
+    keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
+    scores, signature = score_records(root, runs, metric, *keys)
     comparisons = [read(paths(root, run).comparisons[metric], "baseline_value", "p") for run in runs if metric in run.compare]
     if not runs[0].tuned:
         comparisons = _of_this_group(root, group, metric, baseline, comparisons)
@@ -110,7 +104,7 @@ def _result(root: str | Path, group: Group, runs: Sequence[Run], metric: str, ba
         low=mean([score["low"] for score in scores]).value,
         high=mean([score["high"] for score in scores]).value,
         p=max((comparison["p"] for comparison in comparisons), default=None),
-        signature=signatures[0],
+        signature=signature,
         standard_error=None if None in errors else mean(errors).value,
         details={name: mean([score["details"][name] for score in scores]).value for name in scores[0]["details"]},
         notes=tuple(dict.fromkeys(note for score in scores for note in score["notes"])),

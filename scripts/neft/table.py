@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,20 +12,16 @@ from neft.typeset import Cell, Sheet
 NONE = Cell("–")
 
 
-def to_csv(tables: Sequence[tuple[Group, list[Row]]]) -> str:
-    """All groups as one CSV text, a row per model, dataset, test set and method; an empty field is a number that doesn't exist.
+def records(tables: Sequence[tuple[Group, list[Row]]]) -> list[dict[str, Any]]:
+    """All groups in full, a record per model, dataset, test set and method, all of the same keys; None for what doesn't exist.
 
     Units are those of the names: seconds, tokens per second, bytes, percent of all the model's parameters; losses are in nats
     per token, scores from 0 to 100. `*_sd` is the standard deviation over seeds.
     """
-    records = [_record(group, row) for group, rows in tables for row in rows]
+    found = [_record(group, row) for group, rows in tables for row in rows]
     # Groups may have different metrics: all of these stand between what was tuned and what it cost.
-    columns = [*dict.fromkeys(column for record in records for column in record if column not in COSTS), *COSTS]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    columns = [*dict.fromkeys(column for record in found for column in record if column not in COSTS), *COSTS]
+    return [{column: record.get(column) for column in columns} for record in found]
 
 
 def _record(group: Group, row: Row) -> dict[str, Any]:
@@ -40,7 +34,7 @@ def _record(group: Group, row: Row) -> dict[str, Any]:
         "seeds": row.seeds,
         "trainable_parameters": row.trainable_parameters,
         "percent": row.percent,
-        "learning_rate": " ".join(f"{rate:g}" for rate in row.learning_rates),
+        "learning_rate": " ".join(f"{rate:g}" for rate in row.learning_rates) or None,
         **_with_sd("dev_loss", row.dev_loss),
     }
     for name, result in row.results.items():

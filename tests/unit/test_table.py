@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import csv
-import io
-
 from neft.runs import Group
 from neft.summary import Mean, Result, Row
-from neft.table import count, sheet, to_csv
+from neft.table import count, records, sheet
 
 GROUP = Group("model", "data", "test", {})
 COSTS = {"train_seconds": 390.5, "tokens_per_second": 1234.5, "peak_memory_bytes": 3 * 2**30, "delta_bytes": 24_200_000}
@@ -38,36 +35,36 @@ def texts(table) -> list[list[str]]:
     return [[cell.whole for cell in row] for row in table.rows]
 
 
-def test_csv_holds_every_number_in_full_with_plain_columns():
-    full, neft = csv.DictReader(io.StringIO(to_csv([(GROUP, [FULL, NEFT])])))
+def test_records_hold_every_number_in_full_with_plain_columns():
+    full, neft = records([(GROUP, [FULL, NEFT])])
     assert list(full)[:10] == [
         "model", "dataset", "test", "method", "kind", "seeds", "trainable_parameters", "percent", "learning_rate", "dev_loss"
     ]  # fmt: skip
     assert list(full)[11:17] == ["bleu", "bleu_sd", "bleu_low", "bleu_high", "bleu_p", "bleu_signature"]
     assert list(full)[17:] == ["train_seconds", "tokens_per_second", "peak_memory_bytes", "delta_bytes"]
-    assert (full["trainable_parameters"], full["bleu"], full["bleu_p"], full["bleu_sd"]) == ("134515008", "40.04", "", "")
+    assert (full["trainable_parameters"], full["bleu"], full["bleu_p"], full["bleu_sd"]) == (134515008, 40.04, None, None)
     assert (neft["bleu_p"], neft["bleu_sd"], neft["dev_loss_sd"], neft["learning_rate"]) == (
-        "0.0004",
-        "0.5",
-        "0.01",
+        0.0004,
+        0.5,
+        0.01,
         "0.0001 0.0005",
     )
-    assert full["peak_memory_bytes"] == str(3 * 2**30)
+    assert full["peak_memory_bytes"] == 3 * 2**30
 
 
-def test_csv_leaves_what_does_not_exist_empty():
-    (base,) = csv.DictReader(io.StringIO(to_csv([(GROUP, [BASE])])))
-    assert [base[key] for key in ("dev_loss", "learning_rate", "train_seconds", "delta_bytes")] == [""] * 4
-    assert (base["trainable_parameters"], base["percent"]) == ("0", "0.0")
+def test_records_lack_what_does_not_exist():
+    (base,) = records([(GROUP, [BASE])])
+    assert [base[key] for key in ("dev_loss", "learning_rate", "train_seconds", "delta_bytes")] == [None] * 4
+    assert (base["trainable_parameters"], base["percent"]) == (0, 0.0)
 
 
-def test_csv_keeps_costs_last_when_groups_have_different_metrics():
+def test_records_keep_costs_last_when_groups_have_different_metrics():
     other = Row(
         "full", "full", 1, 1, 100.0, (1e-4,), Mean(1.0), COSTS, {"chrf": Result("chrF++", Mean(50), 49, 51, None, "sig2")}
     )
-    first, second = csv.DictReader(io.StringIO(to_csv([(GROUP, [FULL]), (GROUP, [other])])))
+    first, second = records([(GROUP, [FULL]), (GROUP, [other])])
     assert list(first)[-4:] == list(COSTS)
-    assert (first["chrf"], second["bleu"], second["chrf"]) == ("", "", "50")
+    assert (first["chrf"], second["bleu"], second["chrf"]) == (None, None, 50)
 
 
 def test_people_read_rounded_numbers_with_units_in_the_header():
@@ -135,9 +132,9 @@ FLAGGED = Row(
 
 
 def test_standard_errors_details_and_notes_have_columns_only_where_they_exist():
-    full, flagged = csv.DictReader(io.StringIO(to_csv([(GROUP, [FULL, FLAGGED])])))
+    full, flagged = records([(GROUP, [FULL, FLAGGED])])
     assert not {"bleu_standard_error", "bleu_notes", "comet_recall"} & set(full)
-    assert (flagged["comet_standard_error"], flagged["rouge_recall"], full["rouge_recall"]) == ("0.52", "20.0", "")
+    assert (flagged["comet_standard_error"], flagged["rouge_recall"], full["rouge_recall"]) == (0.52, 20.0, None)
     assert (flagged["comet_notes"], flagged["rouge_notes"]) == ("mi is not covered.", "one empty. mi is not covered.")
 
 
