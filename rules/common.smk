@@ -42,9 +42,9 @@ CARDS = LIMITS.get("gpu", len(cards.visible()))
 GPU = min(1, CARDS)
 workflow.register_resource("gpu", CARDS)
 
-# Without cards a job that computes gets all cores, so that one runs at a time: full fine-tuning of the 135M model holds 4.7 GB, and a
-# second thread is well used (a step took 2.15 s with two, 3.93 s with one). With cards each gets its share of the cores. A cluster's
-# profile says it for each rule (`set-threads`).
+# Without cards a job that computes gets all cores, so that one runs at a time: memory is that of one (4.7 GB for full fine-tuning of the
+# 135M model), and the times in the tables are undisturbed. With cards each gets its share of the cores. A cluster's profile says it for
+# each rule (`set-threads`), and so may a user (docs/cluster.md).
 THREADS = max(1, (LIMITS["_cores"] or 1) // max(1, CARDS))
 
 
