@@ -24,7 +24,7 @@ COMPUTING = (
     "rank_neurons",
     "compare_neurons",
 )
-"""The rules that without a GPU take all cores."""
+"""The rules that without a GPU take all cores (and predict_comet, which runs alone)."""
 SIDE_BY_SIDE = ("--set-threads", *(f"{rule}=1" for rule in COMPUTING))
 """Arguments with which as many jobs run at once as there are cores: a tiny model's job is mostly imports, on one core."""
 PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml", "configs"]
