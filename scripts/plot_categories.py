@@ -38,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     figure, axes = figures.panels(1, 1, 7.2, 1.6 + 0.62 * len(pairs))
     draw(axes[0, 0], pairs)
     places = f"more than {found['threshold']:,.0f} of {found['neurons']:,} places apart"
-    axes[0, 0].set_title(f"strongly affected: {places}{reach(pairs)}", fontsize=10)
+    # Over the whole figure: long names of pairs leave the axes too narrow for it.
+    title = f"strongly affected: {places}{reach(pairs)}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", wrap=True)
     figure.legend(loc="outside lower left", ncols=3, fontsize=9)
     figures.save(figure, args.png, args.pdf)
 

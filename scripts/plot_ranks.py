@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     found = files.read_json(args.ranks)
     pairs = by_pair(found["pairs"])
-    figure, axes = figures.panels(1, 2, 5.4, max(3.6, 1.2 + 0.34 * len(pairs)))
+    figure, axes = figures.panels(1, 2, 5.4, max(3.6, 2.0 + 0.34 * len(pairs)))
     draw_buckets(axes[0, 0], pairs)
     draw_means(axes[0, 1], pairs)
     axes[0, 0].set_title(f"{found['neurons']:,} neurons{reach(pairs)}", fontsize=10)
@@ -53,9 +53,11 @@ def draw_buckets(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
     axes.plot(unrelated, color=figures.SOFT, linewidth=0.9, linestyle=(0, (1, 2)), label="if the two had nothing in common")
     labels = [f"{first['buckets'][place]['low']:g}–{first['buckets'][place]['high']:g}" for place in filled]
     axes.set_xticks(range(len(filled)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    # Logarithmic, since what training moves is a small part of what chance would; straight below one place, for the zeros.
+    axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("neurons by utilization in the first model (top %)")
-    axes.set_ylabel("mean |rank difference| (places)")
+    axes.set_ylabel("mean |rank difference|\n(places)")
 
 
 def draw_means(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
