@@ -35,9 +35,9 @@ def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
         f"# Which of the publication's claims hold in `{spec['name']}`",
         markdown_table(glance),
         f"A claim is judged by paired tests on the test rows, in each experiment's first metric. {_seeds(seeds)}",
-        f"p is corrected for the number of tests of its claim (Holm); below {LEVEL} a difference counts. A bootstrap of 1,000 "
-        "resamples gives no p below 0.001, so that of more than 50 tests none can count. Tests that share models or rows are "
-        "not independent.",
+        f"p is two-sided, and corrected for the number of tests of its claim (Holm); below {LEVEL} a difference counts. A "
+        "bootstrap of n resamples gives no p below 2 / (n + 1), or 1 / (n + 1) for means of segments, however clear the "
+        "difference: many tests need many resamples. Tests that share models or rows are not independent.",
         _trials(spec["trials"]),
     ]
     for finding in found:

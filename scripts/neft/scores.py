@@ -46,7 +46,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A score beside a baseline's on the same segments; p: how often chance alone gives a difference at least as large."""
+    """A score beside a baseline's on the same segments; p: how often chance alone gives a difference at least as large.
+
+    Either way: two-sided.
+    """
 
     value: float
     baseline_value: float
@@ -74,14 +77,16 @@ def score(corpus: Callable[[], Metric], segment: Callable[[], Metric], rows: Row
 
 
 def paired(corpus: Callable[[], Metric], rows: Rows, baseline: Rows, bootstrap: int) -> Comparison:
-    """Compare two systems by sacrebleu's paired bootstrap (Koehn 2004) with `bootstrap` resamples; p is at least 1 / (n + 1).
+    """Compare two systems by sacrebleu's paired bootstrap (Koehn 2004) with `bootstrap` resamples; p is at least 2 / (n + 1).
 
+    p is twice sacrebleu's, which is one-sided: it counts resamples whose |difference| exceeds the mean one by more than |d|,
+    and where d is more than noise these all lie on its own side (it tells one pair of equal systems in ten apart at 0.05).
     Raises NeftError if there are no rows, a text is missing or the rows don't pair up.
     """
     signature, (base, system) = _sacrebleu({"baseline": baseline, "system": rows}, corpus, bootstrap)
     # sacrebleu counts resamples that are strictly farther apart than the scores are: none, if the systems are the same, and its
-    # p is then the smallest there is (0.001). No difference is no evidence.
-    p = 1.0 if system.score == base.score else float(system.p_value)
+    # p is then the smallest there is. No difference is no evidence.
+    p = 1.0 if system.score == base.score else min(1.0, 2 * float(system.p_value))
     return Comparison(_percent(system.score), _percent(base.score), p, signature)
 
 
@@ -144,9 +149,9 @@ def paired_means(
 ) -> Comparison:
     """Compare the means of two systems' scores on the same segments by a paired bootstrap with `bootstrap` resamples.
 
-    Counts as sacrebleu does: how often the absolute difference of a resample, less the mean of all resamples', is larger than
-    the real one; p is (count + 1) / (n + 1), and 1 where there is no difference. Raises NeftError as `mean`, and if the numbers
-    of segments differ.
+    p: how often the difference of a resample, less the mean of all resamples', is at least as far from zero as the real one,
+    on either side (a shifted bootstrap, Efron and Tibshirani 1993, 16.4); (count + 1) / (n + 1). Raises NeftError as `mean`,
+    and if the numbers of segments differ.
     """
     import numpy as np
 
@@ -156,9 +161,9 @@ def paired_means(
     counts = _weights(weights, len(ours))
     value, other = float(np.average(ours, weights=counts)), float(np.average(theirs, weights=counts))
     # [bootstrap]: the same resamples for both
-    apart = np.abs(_means(ours, counts, bootstrap) - _means(theirs, counts, bootstrap))
-    count = int((apart - apart.mean() > abs(value - other)).sum())
-    p = 1.0 if value == other else (count + 1) / (bootstrap + 1)
+    apart = _means(ours, counts, bootstrap) - _means(theirs, counts, bootstrap)
+    count = int((np.abs(apart - apart.mean()) >= abs(value - other)).sum())
+    p = (count + 1) / (bootstrap + 1)
     return Comparison(value, other, p, _resampled(signature, bootstrap))
 
 
