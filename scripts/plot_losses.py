@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from neft import figures, files, runs
 from neft.cli import parser, run
@@ -67,7 +68,11 @@ def draw(axes: Sequence[Axes], histories: dict[str, list[History]], style: dict[
         axis.set_title(title)
         axis.set_xlabel("optimizer step" if x == "step" else "training time (s)")
         axis.set_xlim(left=0)
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=3.5)
+        if x == "step":
+            axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    # Two columns where one would be higher than the panels.
+    columns = 1 if len(histories) <= 14 else 2
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=3.5, ncols=columns)
 
 
 def curves(seeds: Sequence[History], split: str, x: str) -> tuple[np.ndarray, np.ndarray]:

@@ -95,9 +95,11 @@ def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
 
 
 def log_x(axes: Axes) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2 and 5 of each decade."""
+    """A logarithmic x axis with plain numbers, the more to a decade the fewer decades what is drawn takes up."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    low, high = axes.get_xlim()
+    numbers = (1, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5) if high < 100 * low else (1, 3)
+    axes.xaxis.set_major_locator(LogLocator(10, numbers))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
 
