@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import sys
 import time
@@ -37,13 +38,15 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Seconds of every work in each of `repeats` rounds, after one round that doesn't count.
 
-    In a round every work runs once, so that whatever else the machine does meets them alike. `after`: what is done, off the
-    clock, when a work has run.
+    In a round every work runs once, so that whatever else the machine does meets them alike, and in another order than in the
+    round before, since a work can be slower or faster for what ran just before it and left caches and memory to it. `after`:
+    what is done, off the clock, when a work has run.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
+    shuffled = random.Random(0)
     for number in range(repeats + 1):
-        for name, work in works.items():
-            taken = seconds(work, device)
+        for name in shuffled.sample(list(works), len(works)):
+            taken = seconds(works[name], device)
             if after:
                 after(name)
             if number:

@@ -100,7 +100,7 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
 
     show(f"{name} in {precision}: {', '.join(works)}")
     run: dict[str, Any] = {key: getattr(args, key) for key in ("batch", "tokens", "answer", "repeats", "threads")}
-    run["load"] = machine(device)["load"]
+    run |= {"load": machine(device)["load"], "order": "shuffled"}
     times = interleave(works, args.repeats, device, after)
     reference = times.get(f"limit {args.fractions[0]}", next(iter(times.values())))
     described = []
