@@ -19,6 +19,9 @@ from neft import figures, neuron_arrays
 from neft.cli import parser, run
 from neft.errors import NeftError
 
+LINE = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0, "color": figures.SOFT, "linewidth": 1}
+"""A cut's line, where it leaves the panel."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
@@ -39,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     masks = {name: neuron_arrays.load_mask(path) for name, path in zip(args.spec["masks"], args.masks, strict=True)}
     cuts = {name: neuron_arrays.cut(distances, mask) for name, mask in masks.items()}
 
-    figure, axes = figures.panels(1, 1, 7.2, 4.2)
+    shown = {name: cut for name, cut in cuts.items() if cut and cut.at > 0}
+    figure, axes = figures.panels(1, 1, 7.2, 4.2 + 0.25 * max(0, len(shown) - 2))  # room for their names above the panel
     draw(axes[0, 0], kinds)
-    mark(axes[0, 0], {name: cut for name, cut in cuts.items() if cut and cut.at > 0})
+    mark(axes[0, 0], shown)
     figure.legend(loc="outside lower left", ncols=2, handlelength=3, fontsize=9)
     figures.save(figure, args.png, args.pdf)
 
@@ -68,10 +72,11 @@ def mark(axes: Axes, cuts: dict[str, neuron_arrays.Cut]) -> None:
     """A line where a mask cuts; its name stands above the panel, on the side of the neurons that it selects."""
     across = blended_transform_factory(axes.transData, axes.transAxes)
     for row, (name, cut) in enumerate(sorted(cuts.items(), key=lambda item: -item[1].at)):
-        height = 1.03 + 0.06 * row
-        axes.plot([cut.at, cut.at], [0, height + 0.03], transform=across, color=figures.SOFT, linewidth=1, clip_on=False)
+        axes.axvline(cut.at, color=figures.SOFT, linewidth=1)
         label, side, offset = (f"{name} →", "left", 5) if cut.farthest else (f"← {name}", "right", -5)
-        axes.annotate(label, (cut.at, height), (offset, 0), xycoords=across, textcoords="offset points", ha=side, fontsize=9)
+        # Points, and not shares of the panel's height, which is what the layout makes room from.
+        for text, x, y, line in ((label, offset, 13 * row + 5, None), ("", 0, 13 * row + 14, LINE)):
+            axes.annotate(text, (cut.at, 1), (x, y), across, "offset points", arrowprops=line, ha=side, fontsize=9)
 
 
 if __name__ == "__main__":
