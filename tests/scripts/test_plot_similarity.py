@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import plot_similarity
 from neft import figures
@@ -55,7 +56,14 @@ def test_a_cut_is_drawn_where_it_is_and_points_to_the_neurons_chosen():
     _, axes = figures.panels(1, 1, 4, 3)
     plot_similarity.mark(axes[0, 0], {"low": Cut(1e-3, farthest=True), "high": Cut(1e-5, farthest=False)})
     assert [list(line.get_xdata()) for line in axes[0, 0].lines] == [[1e-3, 1e-3], [1e-5, 1e-5]]
-    assert [text.get_text() for text in axes[0, 0].texts] == ["low →", "← high"]
+    assert [text.get_text() for text in axes[0, 0].texts if text.get_text()] == ["low →", "← high"]
+
+
+def test_the_names_of_many_masks_stay_in_the_figure():
+    figure, axes = figures.panels(1, 1, 7.2, 4.2)
+    plot_similarity.mark(axes[0, 0], {f"low-{n}": Cut(n * 1e-5, farthest=True) for n in range(1, 8)})
+    FigureCanvasAgg(figure).draw()
+    assert all(figure.bbox.contains(*corner) for text in axes[0, 0].texts for corner in text.get_window_extent().corners())
 
 
 def test_a_probe_that_moved_nothing_is_an_error(tmp_path):
