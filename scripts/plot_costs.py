@@ -32,15 +32,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     groups = runs.group(runs.parse(args.spec["runs"]))
     style = figures.styles(method for group in groups for method in group.methods)
-    # A legend entry takes a fifth of an inch; two columns of them beside the panels are enough for every experiment.
-    columns = 1 if len(style) <= 14 else 2
     figure, axes = figures.panels(len(groups), len(COSTS), 4.0, 3.6, sharey="row", sharex="col")
     for line, group in zip(axes, groups, strict=True):
         table = rows(args.results, group, args.spec["baseline"])
         for axis, cost in zip(line, COSTS, strict=True):
             draw(axis, table, cost, style)
         line[0].set_title(f"{group.model} · {group.dataset} → {group.test}", fontsize=10)
-    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns)
+    figures.legend_beside(axes[0, -1], len(style))
     figures.save(figure, args.png, args.pdf)
 
 

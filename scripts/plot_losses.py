@@ -70,9 +70,7 @@ def draw(axes: Sequence[Axes], histories: dict[str, list[History]], style: dict[
         axis.set_xlim(left=0)
         if x == "step":
             axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    # Two columns where one would be higher than the panels.
-    columns = 1 if len(histories) <= 14 else 2
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=3.5, ncols=columns)
+    figures.legend_beside(axes[-1], len(histories), handlelength=3.5)
 
 
 def curves(seeds: Sequence[History], split: str, x: str) -> tuple[np.ndarray, np.ndarray]:

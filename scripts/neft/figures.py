@@ -94,6 +94,12 @@ def smooth(values: Sequence[float], weight: float = 0.9) -> list[float]:
     return result
 
 
+def legend_beside(axes: Axes, entries: int, **options: object) -> None:
+    """A legend of so many entries right of a panel; in two columns where one would be higher than 3.6 inches."""
+    columns = 1 if entries <= 14 else 2
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns, **options)
+
+
 def log_x(axes: Axes) -> None:
     """A logarithmic x axis with plain numbers, the more to a decade the fewer decades what is drawn takes up."""
     axes.set_xscale("log")
