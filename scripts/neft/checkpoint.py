@@ -70,12 +70,12 @@ class Stored:
         with self.file.open("rb", buffering=0) as file:
             self._fill(target, first, file)
 
-    def blocks(self, first: int, count: int, size: int) -> Iterator[Tensor]:
+    def blocks(self, first: int, count: int, size: int, pinned: bool = False) -> Iterator[Tensor]:
         """Elements `first … first + count`, at most `size` at a time; each block lies where the one before it lay.
 
-        Fresh memory costs more than the reading: the kernel clears every page of it.
+        Fresh memory costs more than the reading: the kernel clears every page of it. pinned: in memory that a GPU can read.
         """
-        buffer = torch.empty(min(size, count), dtype=self.dtype)
+        buffer = torch.empty(min(size, count), dtype=self.dtype, pin_memory=pinned)
         with self.file.open("rb", buffering=0) as file:
             for start in range(first, first + count, size):
                 block = buffer[: first + count - start]

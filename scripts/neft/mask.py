@@ -83,7 +83,9 @@ class NeuronMask:
         for key in indices:
             if key not in sites:
                 raise NeftError(f"mask: {plugins.unknown('module', key, list(sites))}")
-        vectors = {key: torch.as_tensor(index).to(torch.int32).reshape(-1).sort().values for key, index in indices.items()}
+        vectors = {
+            key: torch.as_tensor(index).to("cpu", torch.int32).reshape(-1).sort().values for key, index in indices.items()
+        }
         config: Any = model.config
         return cls(
             indices=vectors,

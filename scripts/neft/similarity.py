@@ -107,8 +107,10 @@ class Pairs:
         step = max(1, BLOCK[torch.device(self.device).type] // width)
         dtype = torch.float64 if torch.float64 in (self.first.dtype, self.second.dtype) else torch.float32
         place = (rows.start * width, (rows.stop - rows.start) * width, step * width)
-        for blocks in zip(self.first.blocks(*place), self.second.blocks(*place), strict=True):
-            a, b = (block.view(-1, width)[:, columns].to(self.device, dtype) for block in blocks)
+        pinned = torch.device(self.device).type == "cuda"
+        for blocks in zip(self.first.blocks(*place, pinned), self.second.blocks(*place, pinned), strict=True):
+            # To the device first: in one call a GPU's numbers would be converted on the CPU.
+            a, b = (block.view(-1, width).to(self.device)[:, columns].to(dtype) for block in blocks)
             yield a, b
 
 

@@ -1,4 +1,7 @@
-"""Training selected neurons: the proofs that it equals masked dense training, touches nothing else and can't be misused."""
+"""Training selected neurons: the proofs that it equals masked dense training, touches nothing else and can't be misused.
+
+They run on a GPU where there is one.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from neft import layers
 from neft.errors import NeftError
 from neft.mask import NeuronMask
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 UP, DOWN = "model.layers.0.mlp.up_proj", "model.layers.1.mlp.down_proj"
 CHOICES = {
     "rows": {UP: [0, 3, 40]},
@@ -31,13 +35,13 @@ def llama(dtype: torch.dtype = torch.float32, seed: int = 0) -> LlamaForCausalLM
     config = LlamaConfig(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=97
     )
-    return LlamaForCausalLM(config).to(dtype)
+    return LlamaForCausalLM(config).to(DEVICE, dtype)
 
 
 def batches(count: int, seed: int = 1) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     for _ in range(count):
-        yield torch.randint(0, 97, (3, 12), generator=generator)
+        yield torch.randint(0, 97, (3, 12), generator=generator).to(DEVICE)
 
 
 def loss_of(model: nn.Module, tokens: Tensor) -> Tensor:
@@ -68,7 +72,7 @@ def selected(model: nn.Module, mask: NeuronMask) -> dict[str, Tensor]:
     flags = {name: torch.zeros_like(tensor, dtype=torch.bool) for name, tensor in weights(model).items()}
     for key, index in mask.indices.items():
         site = mask.sites[key]
-        flags[f"{site.module}.weight"].index_fill_(site.dim, index.long() + site.start, True)
+        flags[f"{site.module}.weight"].index_fill_(site.dim, index.long().to(DEVICE) + site.start, True)
     return flags
 
 
@@ -112,7 +116,7 @@ def test_twenty_steps_equal_dense_training_with_masked_gradients(choice: dict[st
 
 def test_a_mask_of_all_neurons_equals_training_these_matrices() -> None:
     dense, sparse = llama(), llama()
-    mask = NeuronMask.from_indices({UP: range(64), DOWN: range(64)}, dense)
+    mask = NeuronMask.from_indices({UP: range(64), DOWN: torch.arange(64, device=DEVICE)}, dense)
     dense.requires_grad_(False)
     trained = [dense.get_parameter(f"{name}.weight").requires_grad_(True) for name in (UP, DOWN)]
     train(dense, torch.optim.AdamW(trained, lr=1e-2), 10)
@@ -154,7 +158,7 @@ def test_updates_below_the_resolution_of_bfloat16_add_up() -> None:
     for _ in range(100):
         neurons.grad = torch.ones_like(neurons)
         optimizer.step()
-    assert layer.current("row").mean() == pytest.approx(0.9, abs=0.004)
+    assert layer.current("row").mean().item() == pytest.approx(0.9, abs=0.004)
 
 
 def test_a_closure_sees_the_values_of_its_own_moment() -> None:
@@ -181,7 +185,7 @@ def test_a_closure_sees_the_values_of_its_own_moment() -> None:
 def test_gradient_scaling_skips_and_takes_steps_like_a_dense_layer() -> None:
     model = llama()
     (neurons,) = neft.attach(model, NeuronMask.from_indices({UP: [1]}, model))
-    optimizer, scaler = torch.optim.AdamW([neurons], lr=1e-2), torch.amp.GradScaler("cpu", init_scale=8.0)
+    optimizer, scaler = torch.optim.AdamW([neurons], lr=1e-2), torch.amp.GradScaler(DEVICE.type, init_scale=8.0)
     start = neurons.detach().clone()
     scaler.scale(loss_of(model, next(batches(1)))).backward()
     assert neurons.grad is not None
@@ -228,7 +232,7 @@ def test_under_autocast_outputs_and_gradients_are_those_of_a_plain_layer(weights
     tokens = next(batches(1))
     losses = []
     for model in (plain, sparse):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(DEVICE.type, torch.bfloat16):
             losses.append(loss_of(model, tokens))
         losses[-1].backward()
     assert torch.equal(*losses)
@@ -379,13 +383,16 @@ def test_nothing_of_the_size_of_a_dense_gradient_is_ever_allocated() -> None:
     # 1024 x 2048 weights (8 MiB) and few tokens, so that no activation comes near the size of a gradient.
     torch.manual_seed(0)
     linear = nn.Linear(2048, 1024, bias=False)
-    layer = layers.NeuronLinear(linear.requires_grad_(False), torch.arange(5), torch.arange(7))
+    layer = layers.NeuronLinear(linear.requires_grad_(False), torch.arange(5), torch.arange(7)).to(DEVICE)
     optimizer = torch.optim.AdamW([p for p in layer.parameters() if p.requires_grad], lr=1e-3)
-    x = torch.randn(4, 2048, requires_grad=True)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    x = torch.randn(4, 2048, device=DEVICE, requires_grad=True)
+    (layer(x) * 0).sum().backward()  # a GPU's library takes its working memory at the first product
+    activity, usage = torch.profiler.ProfilerActivity, "device_memory_usage" if DEVICE.type == "cuda" else "cpu_memory_usage"
+    activities = [activity.CPU, activity.CUDA] if DEVICE.type == "cuda" else [activity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         layer(x).square().sum().backward()
         optimizer.step()
-    largest = max(event.cpu_memory_usage for event in profile.events())
+    largest = max(getattr(event, usage) for event in profile.events())
     assert 0 < largest < 1 << 20, largest
 
 

@@ -22,11 +22,12 @@ from neft.errors import NeftError
 from tiny import make_tiny_model
 
 BOTH = ["up_proj", "down_proj"]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def compare(a: Tensor, b: Tensor, dim: int = 1) -> Tensor:
     """Two whole matrices as one pair of blocks."""
-    return similarity.compare([(a, b)], a.shape[1 - dim], dim).distance
+    return similarity.compare([(a.to(DEVICE), b.to(DEVICE))], a.shape[1 - dim], dim).distance
 
 
 def exact(a: Tensor, b: Tensor) -> mpmath.mpf:
@@ -114,7 +115,7 @@ def two_models(folder: Path, **options: object) -> tuple[Path, Path]:
 def test_checkpoints_are_compared_neuron_by_neuron(tmp_path: Path, axis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(similarity.BLOCK, "cpu", 100)  # several blocks, the last one shorter
     base, tuned = two_models(tmp_path)
-    scores = similarity.distances(base, tuned, BOTH, axis)
+    scores = similarity.distances(base, tuned, BOTH, axis, DEVICE)
     before, after = load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")
     assert len(scores) == 4
     for key, vector in scores.items():
@@ -124,7 +125,7 @@ def test_checkpoints_are_compared_neuron_by_neuron(tmp_path: Path, axis: str, mo
         expected = 1 - torch.nn.functional.cosine_similarity(a, b)
         assert vector.dtype == torch.float32
         torch.testing.assert_close(vector.double(), expected, rtol=1e-5, atol=1e-7)
-        norm = similarity.movements(base, tuned, BOTH, axis)[key].norm
+        norm = similarity.movements(base, tuned, BOTH, axis, DEVICE)[key].norm
         torch.testing.assert_close(norm.double(), (b - a).norm(dim=1), rtol=1e-5, atol=0)
 
 
@@ -180,11 +181,11 @@ def skeleton_parameters(folder: Path) -> list[tuple[str, Tensor]]:
 
 def test_sharded_and_bfloat16_checkpoints_give_the_same_distances(tmp_path: Path) -> None:
     base, tuned = two_models(tmp_path, dtype="bfloat16")
-    expected = similarity.distances(base, tuned, BOTH)
+    expected = similarity.distances(base, tuned, BOTH, device=DEVICE)
     model = AutoModelForCausalLM.from_pretrained(tuned, dtype=torch.float32)
     model.save_pretrained(tmp_path / "sharded", max_shard_size="20KB")
     assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
-    result = similarity.distances(base, tmp_path / "sharded", BOTH)
+    result = similarity.distances(base, tmp_path / "sharded", BOTH, device=DEVICE)
     assert list(result) == list(expected)
     assert all(torch.equal(result[key], vector) for key, vector in expected.items())
 

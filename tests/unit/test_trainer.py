@@ -98,7 +98,7 @@ def test_training_equals_a_plain_loop_of_adamw(data: Data, tiny_model: Path, tmp
         optimizer.step()
         optimizer.zero_grad()
     for found, wanted in zip(model.parameters(), plain.parameters(), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_micro_batches_train_like_whole_batches(data: Data, tiny_model: Path, tmp_path: Path):
@@ -137,7 +137,7 @@ def test_unselected_weights_keep_their_bits(precision: str, data: Data, tiny_mod
     fit(model, data, tmp_path, precision=precision, weight_decay=0.1)
     changed = 0
     for name, former in base.named_parameters():
-        now, site = model.get_parameter(name), mask.sites.get(name.removesuffix(".weight"))
+        now, site = model.get_parameter(name).cpu(), mask.sites.get(name.removesuffix(".weight"))
         same = now.eq(former)
         if site is not None:
             selected = mask.indices[site.module].long()
