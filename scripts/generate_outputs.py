@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments().parse_args(argv)
     settings, task_spec = Generation.model_validate(args.spec["generation"]), args.spec["task"]
     device = runtime.start(args.threads)
-    precision = runtime.generation_precision(settings.precision, device)
+    precision = settings.precision
     task = plugins.load("tasks", task_spec["kind"])
 
     base_hash = identity.base_hash(args.model, **args.spec["model"])

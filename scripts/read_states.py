@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft import encode, runtime, states
 
     spec, device = args.spec, runtime.start(args.threads)
-    precision = runtime.generation_precision(spec["precision"], device)
+    precision = spec["precision"]
     model, tokenizer = runtime.load_model(args.model, precision, **spec["model"])
     model.to(device).eval()
     task = plugins.load("tasks", spec["task"]["kind"])

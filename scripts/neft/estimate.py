@@ -234,9 +234,10 @@ def _assumptions(estimate: Estimate, card: str) -> str:
     tokens = ", ".join(f"{kind} {number}" for kind, number in TOKENS.items())
     return (
         f"One {card}: {found.operations / 1e12:,.0f} TFLOP/s, of which {100 * estimate.utilisation:.0f} % are reached, "
-        f"{found.bandwidth / 1e12:.2f} TB/s, {found.memory / 1e9:.0f} GB (bold: more than that). {rows} rows at once in "
-        f"training. Tokens a row: {tokens} (and the longest document). Kept are the deltas of all trials. Not counted: "
-        "loading, checkpoints and dev losses (minutes a training), COMET, the base models themselves."
+        f"{found.bandwidth / 1e12:.2f} TB/s, {found.memory / 1e9:.0f} GB (bold: more than that); everything in "
+        f"bfloat16. {rows} rows at once in training. Tokens a row: {tokens} (and the longest document). Kept are the deltas "
+        "of all trials. Not counted: loading, checkpoints and dev losses (minutes a training), COMET, the base models "
+        "themselves."
     )
 
 

@@ -160,7 +160,7 @@ class Needs:
         """Generating answers."""
         generation = self.config.generation
         length = self.config.training.max_length + generation.max_new_tokens
-        number = 2 if self._bfloat16(generation) else 4
+        number = 2 if generation.precision == "bfloat16" else 4
         needed = generation_bytes(_size(input), generation.batch_size, length, number)
         return self._mb(needed + (CUDA if self.gpus else 0), attempt)
 
@@ -230,9 +230,6 @@ class Needs:
 
     def _speed(self, threads: int) -> float:
         return GPU if self.gpus else CPU_THREAD * threads
-
-    def _bfloat16(self, settings: Any) -> bool:
-        return settings.precision == "bfloat16" or (settings.precision == "auto" and bool(self.gpus))
 
     @staticmethod
     def _mb(needed: float, attempt: int) -> int:

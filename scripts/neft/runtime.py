@@ -58,6 +58,8 @@ def start(threads: int) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.cuda.set_device(rank())
+    # cuDNN's attention plans anew for every length it meets, and here batches and answers have all lengths.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda", rank())
 
 
@@ -74,17 +76,6 @@ def training_precision(setting: str, device: torch.device) -> str:
     if setting != "auto":
         return setting
     return "bfloat16" if multiplies_bfloat16(device) else "float32"
-
-
-def generation_precision(setting: str, device: torch.device) -> str:
-    """The number format of generation: `auto` is bfloat16 on a GPU that multiplies it, else float32.
-
-    Not on a CPU: there bfloat16 rounds the same sentence differently in batches of different shape, so that more ties between
-    tokens fall by the batch size.
-    """
-    if setting != "auto":
-        return setting
-    return "bfloat16" if device.type == "cuda" and multiplies_bfloat16(device) else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -16,11 +16,6 @@ def test_auto_trains_in_the_format_that_the_hardware_multiplies():
     assert runtime.training_precision("bfloat16", CPU) == "bfloat16"
 
 
-def test_auto_generates_in_float32_on_a_cpu():
-    assert runtime.generation_precision("auto", CPU) == "float32"
-    assert runtime.generation_precision("bfloat16", CPU) == "bfloat16"
-
-
 @pytest.mark.parametrize("tied", [True, False])
 def test_frozen_weights_in_bfloat16_give_the_same_bits_as_autocast_alone(tied: bool, tmp_path: Path):
     import tiny
