@@ -111,7 +111,8 @@ class Contestant:
         self.masks: dict[str, Tensor] = {}
         for key, index in mask.indices.items():
             weight = model.get_submodule(key).weight
-            self.masks[f"{key}.weight"] = torch.zeros_like(weight).index_fill_(mask.sites[key].dim, index.long(), 1)
+            chosen = index.long().to(weight.device)
+            self.masks[f"{key}.weight"] = torch.zeros_like(weight).index_fill_(mask.sites[key].dim, chosen, 1)
         parameters = dict(model.requires_grad_(True).named_parameters())
         self.masks = {name: values.to(self.device) for name, values in self.masks.items()}
 

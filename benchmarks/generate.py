@@ -36,13 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=48, help="tokens of an answer at most")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3, help="rounds that count")
+    parser.add_argument("--precision", choices=runtime.DTYPES, default="float32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write here instead, and no page")
     args = parser.parse_args(argv)
     device = runtime.start(args.threads)
     before = machine(device)
-    precision = runtime.generation_precision("auto", device)
-    model, tokenizer = runtime.load_model(args.model, precision)
+    model, tokenizer = runtime.load_model(args.model, args.precision)
     model.to(device).eval()
     stops = encode.stop_tokens(model, tokenizer)
     prompts = [encode.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in requests(args.rows)]
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         for name in ways
     ]  # fmt: skip
-    settings = {"prompts": args.rows, "limit": args.limit, "batch": args.batch, "precision": precision, "tokens": tokens}
+    settings = {"prompts": args.rows, "limit": args.limit, "batch": args.batch, "precision": args.precision, "tokens": tokens}
     result = {"machine": before, "load_after": machine(device)["load"], **settings, "repeats": args.repeats, "rows": rows}
     files.write_json(args.out or result_file("generate", device), result)
     if not args.out:

@@ -2,8 +2,8 @@
 
 Reads   MODEL/                                    a Hugging Face directory of a Llama (default: the demo's 135M model, else a
                                                   random one of its shape); the wide model is random
-Writes  benchmarks/results/train_step.DEVICE.json {machine, rows}, and docs/benchmarks.md from all results; rows of models and
-                                                  number formats that are not measured again stay
+Writes  benchmarks/results/train_step.DEVICE.json {machine, rows}, and docs/benchmarks.md from all results; rows of models,
+                                                  batches and number formats that are not measured again stay
 
 Times are of one process in which all contestants take turns, step by step. Peak memory and bytes on disk are those of a
 contestant alone in a process of its own (`--alone`, used internally).
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from typing import Any
 import report
 import torch
 from contestants import NAMES, OF_ANY_SIZE, Contestant
-from measure import interleave, machine, peak_bytes, ratio, result_file, show, spread
+from measure import interleave, keep_freed_memory, machine, peak_bytes, ratio, result_file, return_freed_memory, show, spread
 from torch import Tensor, nn
 
 from neft import files, runtime
@@ -54,15 +55,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.alone:
         print(json.dumps(alone(args, device)))
         return
+    keep_freed_memory()
     file = args.out or result_file("train_step", device)
     for model in args.models:
         for precision in args.precisions:
             rows = compare(args, model, precision, device)
             # Each model and number format is kept as soon as it is done, in place of what was there: a run may take an hour.
             old = files.read_json(file)["rows"] if file.exists() else []
-            others = [row for row in old if (row["model"], row["precision"]) != (model, precision)]
-            rows = sorted(others + rows, key=lambda row: (list(SHAPES).index(row["model"]), row["precision"] != "float32"))
-            files.write_json(file, {"machine": machine(device), "rows": rows})
+            others = [row for row in old if report.workload(row) != report.workload(rows[0])]
+            files.write_json(file, {"machine": machine(device), "rows": sorted(others + rows, key=place)})
     if not args.out:
         report.write()
 
@@ -85,9 +86,14 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def place(row: dict[str, Any]) -> tuple[int, int, bool]:
+    """What rows are in order of: the model, the size of a batch, the number format."""
+    return list(SHAPES).index(row["model"]), row["batch"] * row["tokens"], row["precision"] != "float32"
+
+
 def compare(args: argparse.Namespace, name: str, precision: str, device: torch.device) -> list[dict[str, Any]]:
     """All contestants on one model in one number format, in one process and in turns."""
-    base = load(name, args.model)
+    base = load(name, args.model).to(device)
     batch = data(args, base, device)
     entries = [(c, f) for f in args.fractions for c in args.contestants if c not in OF_ANY_SIZE or f == args.fractions[0]]
     players = {f"{c} {f}": Contestant(c, base, f, precision, device, args.tokens) for c, f in entries}
@@ -100,7 +106,7 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
 
     show(f"{name} in {precision}: {', '.join(works)}")
     run: dict[str, Any] = {key: getattr(args, key) for key in ("batch", "tokens", "answer", "repeats", "threads")}
-    run |= {"load": machine(device)["load"], "order": "shuffled"}
+    run["load"] = machine(device)["load"]
     times = interleave(works, args.repeats, device, after)
     reference = times.get(f"limit {args.fractions[0]}", next(iter(times.values())))
     described = []
@@ -120,7 +126,11 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
     players.clear()
     works.clear()
     del base
-    return [row | in_own_process(args, row) for row in described]
+    return_freed_memory()
+    # What a process holds of a GPU doesn't depend on the others; a CPU's memory may not hold them all.
+    with ThreadPoolExecutor(1 if device.type == "cpu" else 4) as pool:
+        found = list(pool.map(partial(in_own_process, args), described))
+    return [row | own for row, own in zip(described, found, strict=True)]
 
 
 def load(name: str, folder: Path | None) -> nn.Module:
