@@ -113,7 +113,7 @@ def two_models(folder: Path, **options: object) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("axis", ["natural", "row"])
 def test_checkpoints_are_compared_neuron_by_neuron(tmp_path: Path, axis: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(similarity.BLOCK, "cpu", 100)  # several blocks, the last one shorter
+    monkeypatch.setitem(similarity.BLOCK, DEVICE, 100)  # several blocks, the last one shorter
     base, tuned = two_models(tmp_path)
     scores = similarity.distances(base, tuned, BOTH, axis, DEVICE)
     before, after = load_file(base / "model.safetensors"), load_file(tuned / "model.safetensors")

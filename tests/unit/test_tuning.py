@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from neft import plugins
-from neft.tuning import Training
+from neft.tuning import Generation, Training
 
 METHODS = plugins.available("methods")
 
@@ -42,3 +42,11 @@ def test_micro_batches_must_fill_a_batch():
 def test_every_option_of_a_method_is_documented(kind: str):
     fields = plugins.load("methods", kind).Spec.model_fields
     assert all(field.description for field in fields.values())
+
+
+def test_answers_are_in_float32_unless_the_config_says_otherwise():
+    """On a GPU too: in bfloat16 they would depend on which prompts share a batch."""
+    assert Generation().precision == "float32"
+    assert Generation(precision="bfloat16").precision == "bfloat16"
+    with pytest.raises(ValidationError, match="precision"):
+        Generation(precision="auto")
