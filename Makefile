@@ -24,7 +24,7 @@ miniature: .venv/main
 	@echo && ls results/miniature/tables/*.md && echo "Report: results/miniature/report.html"
 
 plan: .venv/main
-	@PYTHONPATH=scripts python -m neft.estimate --configfile $(CONFIG)
+	@PYTHONPATH=. python -m neft.workflow.estimate --configfile $(CONFIG)
 
 .venv/main: envs/main.txt
 	$(PYTHON) -m venv .venv
@@ -53,20 +53,20 @@ test-fast: lint
 
 # Rechecks every hash in results/ and says what was made by what.
 verify: .venv/main
-	@PYTHONPATH=scripts python -m neft verify
+	@PYTHONPATH=. python -m neft verify
 
 # Hours on a laptop CPU; each can be cut down (`python benchmarks/train_step.py --help`).
 bench: .venv/main
-	PYTHONPATH=scripts python benchmarks/train_step.py
-	PYTHONPATH=scripts python benchmarks/similarity.py
-	PYTHONPATH=scripts python benchmarks/utilization.py
-	PYTHONPATH=scripts python benchmarks/generate.py
+	PYTHONPATH=. python benchmarks/train_step.py
+	PYTHONPATH=. python benchmarks/similarity.py
+	PYTHONPATH=. python benchmarks/utilization.py
+	PYTHONPATH=. python benchmarks/generate.py
 
 docs: .venv/main
-	PYTHONPATH=scripts python -m neft.reference
-	PYTHONPATH=scripts python -m neft.estimate --configfile configs/paper.yaml --into docs/reproduction.md
-	python docs/draw_dag.py
+	PYTHONPATH=. python -m neft.config.reference
+	PYTHONPATH=. python -m neft.workflow.estimate --configfile configs/paper.yaml --into docs/reproduction.md
+	python tools/draw_dag.py
 
 # New pins: installs what pyproject.toml asks for into a fresh environment and writes down what came.
 lock:
-	$(PYTHON) envs/lock.py
+	$(PYTHON) tools/lock.py

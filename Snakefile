@@ -23,13 +23,14 @@ include: "rules/tune.smk"
 include: "rules/generate.smk"
 include: "rules/score.smk"
 include: "rules/analyse.smk"
-include: "rules/figures.smk"
+include: "rules/run_figures.smk"
 include: "rules/neuron_figures.smk"
 include: "rules/report.smk"
 include: "rules/paper.smk"
 
 
-# On a cluster these run where Snakemake does: they take seconds, or need the network, which compute nodes often don't have.
+# On a cluster these run where Snakemake does: they take seconds, or need the network, which compute
+# nodes often don't have.
 localrules:
     all,
     fetch_wheel,

@@ -1,6 +1,8 @@
-"""The ways to fine-tune that are compared: each makes a model ready, knows its step and what it leaves on disk.
+"""The ways to fine-tune that are compared: each makes a model ready, knows its step and what it
+leaves on disk.
 
-All of them train with the project's loss, number format and (fused) AdamW; only what is trained differs.
+All of them train with the project's loss, number format and (fused) AdamW; only what is trained
+differs.
 """
 
 from __future__ import annotations
@@ -13,22 +15,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neft import delta, neurons, plugins, runtime
-from neft.loss import completion_loss
-from neft.mask import NeuronMask
+from neft import plugins
+from neft.core import delta, neurons
+from neft.core.mask import NeuronMask
+from neft.models import runtime
+from neft.training.loss import completion_loss
 
 NAMES = ("limit", "neft", "lora", "shira", "in_out", "full", "masked")
 OF_ANY_SIZE = ("limit", "in_out", "full")
 """These train the same whatever the fraction, so they are measured once a model."""
 MODULES = ("up_proj", "down_proj")
-RATE = 1e-6  # the contestants of one process share the frozen weights: small steps keep the numbers those of a model
+# the contestants of one process share the frozen weights: small steps keep the numbers those of a
+# model
+RATE = 1e-6
 
 
 class Contestant:
-    """A model that trains in one way. `fraction`: of all parameters, for the ways that choose how many."""
+    """A model that trains in one way. `fraction`: of all parameters, for the ways that choose how
+    many.
+    """
 
-    def __init__(self, name: str, base: nn.Module, fraction: float, precision: str, device: torch.device, tokens: int) -> None:
-        """Prepare a copy of `base` that shares its weights' memory as far as they are neither trained nor converted."""
+    def __init__(
+        self,
+        name: str,
+        base: nn.Module,
+        fraction: float,
+        precision: str,
+        device: torch.device,
+        tokens: int,
+    ) -> None:
+        """Prepare a copy of `base` that shares its weights' memory as far as they are neither
+        trained nor converted.
+        """
         shared = {id(p): nn.Parameter(p.data, requires_grad=False) for p in base.parameters()}
         self.name, self.precision, self.device = name, precision, device
         self.after_backward: Callable[[], None] = lambda: None
@@ -37,7 +55,11 @@ class Contestant:
         runtime.store_frozen_weights(self.model, precision)
         runtime.choose_attention(self.model, precision, device, tokens)
         self.model.to(device).train()
-        self.optimizer = torch.optim.AdamW(self.trainable, lr=RATE, weight_decay=0.0, fused=True) if self.trainable else None
+        self.optimizer = (
+            torch.optim.AdamW(self.trainable, lr=RATE, weight_decay=0.0, fused=True)
+            if self.trainable
+            else None
+        )
 
     def step(self, input_ids: Tensor, labels: Tensor) -> None:
         """Forward, backward, optimizer; gradients stay until `clear`."""
@@ -58,13 +80,21 @@ class Contestant:
         return getattr(self, "selected", None) or sum(p.numel() for p in self.trainable)
 
     def state_bytes(self) -> int:
-        """Bytes of trained values, their gradients, the optimizer's state and what says which they are; after a step."""
+        """Bytes of trained values, their gradients, the optimizer's state and what says which they
+        are; after a step.
+        """
         states = self.optimizer.state.values() if self.optimizer else ()
         tensors = [*self.trainable, *(p.grad for p in self.trainable if p.grad is not None)]
-        tensors += [value for state in states for value in state.values() if isinstance(value, Tensor)]
-        tensors += [buffer for name, buffer in self.model.named_buffers() if name.endswith("_index")]
+        tensors += [
+            value for state in states for value in state.values() if isinstance(value, Tensor)
+        ]
+        tensors += [
+            buffer for name, buffer in self.model.named_buffers() if name.endswith("_index")
+        ]
         tensors += list(getattr(self, "masks", {}).values())
-        tensors += [i for m in self.model.modules() for i in getattr(m, "shira_indices", {}).values()]
+        tensors += [
+            i for m in self.model.modules() for i in getattr(m, "shira_indices", {}).values()
+        ]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def disk_bytes(self, folder: Path) -> int:
@@ -80,8 +110,12 @@ class Contestant:
         return file.stat().st_size
 
     def _limit(self, model: Any, fraction: float) -> Any:
-        """Nothing is trained, but gradients flow to the input embeddings: what any method that reaches them must pay."""
-        model.get_input_embeddings().register_forward_hook(lambda module, args, out: out.requires_grad_(True))
+        """Nothing is trained, but gradients flow to the input embeddings: what any method that
+        reaches them must pay.
+        """
+        model.get_input_embeddings().register_forward_hook(
+            lambda module, args, out: out.requires_grad_(True)
+        )
         return model
 
     def _neft(self, model: Any, fraction: float) -> Any:
@@ -95,7 +129,12 @@ class Contestant:
         """Scattered single weights (Bhardwaj et al. 2024) by PEFT."""
         from peft import ShiraConfig, get_peft_model
 
-        config = ShiraConfig(r=_rank(model, fraction), target_modules="all-linear", random_seed=0, task_type="CAUSAL_LM")
+        config = ShiraConfig(
+            r=_rank(model, fraction),
+            target_modules="all-linear",
+            random_seed=0,
+            task_type="CAUSAL_LM",
+        )
         return get_peft_model(model, config)
 
     def _in_out(self, model: Any, fraction: float) -> Any:
@@ -105,14 +144,18 @@ class Contestant:
         return plugins.load("methods", "full").prepare(model, {}, None)
 
     def _masked(self, model: Any, fraction: float) -> Any:
-        """The published recipe: gradients and AdamW of everything, the gradients multiplied by masks of 0 and 1."""
+        """The published recipe: gradients and AdamW of everything, the gradients multiplied by
+        masks of 0 and 1.
+        """
         mask = _mask(model, fraction)
         self.selected = mask.parameters
         self.masks: dict[str, Tensor] = {}
         for key, index in mask.indices.items():
             weight = model.get_submodule(key).weight
             chosen = index.long().to(weight.device)
-            self.masks[f"{key}.weight"] = torch.zeros_like(weight).index_fill_(mask.sites[key].dim, chosen, 1)
+            self.masks[f"{key}.weight"] = torch.zeros_like(weight).index_fill_(
+                mask.sites[key].dim, chosen, 1
+            )
         parameters = dict(model.requires_grad_(True).named_parameters())
         self.masks = {name: values.to(self.device) for name, values in self.masks.items()}
 
@@ -128,7 +171,9 @@ class Contestant:
 
 
 def _mask(model: nn.Module, fraction: float) -> NeuronMask:
-    """So many neurons of all up and down projections, drawn by chance; what is chosen does not change the cost."""
+    """So many neurons of all up and down projections, drawn by chance; what is chosen does not
+    change the cost.
+    """
     sites = neurons.find(model, MODULES)
     length = next(iter(sites.values())).length
     total = sum(site.count for site in sites.values())
@@ -136,11 +181,15 @@ def _mask(model: nn.Module, fraction: float) -> NeuronMask:
     chosen = torch.zeros(total, dtype=torch.bool)
     chosen[torch.randperm(total, generator=torch.Generator().manual_seed(0))[:budget]] = True
     parts = chosen.split([site.count for site in sites.values()])
-    return NeuronMask.from_indices({key: part.nonzero() for key, part in zip(sites, parts, strict=True)}, model)
+    return NeuronMask.from_indices(
+        {key: part.nonzero() for key, part in zip(sites, parts, strict=True)}, model
+    )
 
 
 def _rank(model: nn.Module, fraction: float) -> int:
-    """The rank at which adapters of all linear layers have this fraction of the model's parameters."""
+    """The rank at which adapters of all linear layers have this fraction of the model's
+    parameters.
+    """
     head = model.get_output_embeddings()  # type: ignore[operator]
     linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
     per_rank = sum(m.in_features + m.out_features for m in linear)

@@ -1,4 +1,6 @@
-"""Measuring fairly on machines that do other things as well: interleaved rounds, medians, and what the machine was doing."""
+"""Measuring fairly on machines that do other things as well: interleaved rounds, medians, and what
+the machine was doing.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,25 @@ from typing import Any
 
 import torch
 
-from neft import runtime
+from neft.models import runtime
 
 RESULTS = Path(__file__).parent / "results"
 
 
 MALLOC = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_ARENA_MAX": (-8, 1)}
-"""Options of `mallopt(3)`, their numbers in <malloc.h>, and values: all blocks from one heap, which never shrinks."""
+"""Options of `mallopt(3)`, their numbers in <malloc.h>, and values: all blocks from one heap, which
+never shrinks.
+"""
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for what is asked for next, as torch does on a GPU; glibc alone can.
+    """Have the C library keep what is freed for what is asked for next, as torch does on a GPU;
+    glibc alone can.
 
-    By default it returns large blocks to the kernel, which clears every page of the next ones: 5 to 30 % of any contestant's
-    step on a CPU, another share each time. Runs of the workflow don't do this: full fine-tuning of the 135M model took a
-    third more memory, since holes in the heap don't fit batches of other lengths, for 10 to 15 % less time.
+    By default it returns large blocks to the kernel, which clears every page of the next ones: 5 to
+    30 % of any contestant's step on a CPU, another share each time. Runs of the workflow don't do
+    this: full fine-tuning of the 135M model took a third more memory, since holes in the heap don't
+    fit batches of other lengths, for 10 to 15 % less time.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
@@ -60,13 +66,17 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def interleave(
-    works: Mapping[str, Callable[[], object]], repeats: int, device: torch.device, after: Callable[[str], object] | None = None
+    works: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    after: Callable[[str], object] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of every work in each of `repeats` rounds, after one round that doesn't count.
 
-    In a round every work runs once, so that whatever else the machine does meets them alike, and in another order than in the
-    round before, since a work can be slower or faster for what ran just before it and left caches and memory to it. `after`:
-    what is done, off the clock, when a work has run.
+    In a round every work runs once, so that whatever else the machine does meets them alike, and in
+    another order than in the round before, since a work can be slower or faster for what ran just
+    before it and left caches and memory to it. `after`: what is done, off the clock, when a work
+    has run.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
     shuffled = random.Random(0)
@@ -82,14 +92,20 @@ def interleave(
 
 
 def ratio(times: list[float], others: list[float]) -> dict[str, float]:
-    """How many times longer: the median over rounds, since both of a round ran under the same load, and its interval.
+    """How many times longer: the median over rounds, since both of a round ran under the same load,
+    and its interval.
 
-    The interval, `low` to `high`, is between two of the rounds' values and holds the true median with 95 % confidence whatever
-    the distribution (order statistics and the sign test: Conover, Practical Nonparametric Statistics, 3.2). Fewer than six
-    rounds can't give 95 %; then it is their range.
+    The interval, `low` to `high`, is between two of the rounds' values and holds the true median
+    with 95 % confidence whatever the distribution (order statistics and the sign test: Conover,
+    Practical Nonparametric Statistics, 3.2). Fewer than six rounds can't give 95 %; then it is
+    their range.
     """
     found = sorted(a / b for a, b in zip(times, others, strict=True))
-    count, outside, cut = len(found), 1, 0  # outside: in 2^-count, the chance that at most `cut` rounds lie below the median
+    count, outside, cut = (
+        len(found),
+        1,
+        0,
+    )  # outside: in 2^-count, the chance that at most `cut` rounds lie below the median
     while 2 * (outside + math.comb(count, cut + 1)) <= 0.05 * 2**count:
         cut += 1
         outside += math.comb(count, cut)

@@ -12,7 +12,8 @@ from typing import Any
 
 from measure import RESULTS
 
-from neft import figures, files
+from neft.reporting import figures
+from neft.storage import files
 
 DOCS = Path(__file__).parents[1] / "docs"
 BARS = {"limit": 1.08, "lora": 0.80, "masked": 0.60}
@@ -45,7 +46,15 @@ def write(results: Path = RESULTS, docs: Path = DOCS) -> None:
 def train_step(result: dict[str, Any], docs: Path, stem: str) -> str:
     """Table, bars and figure of one device."""
     rows = result["rows"]
-    columns = [*WHERE, "method", "step, s", "x limit", "interval", "tokens/s", "state, bytes/parameter"]
+    columns = [
+        *WHERE,
+        "method",
+        "step, s",
+        "x limit",
+        "interval",
+        "tokens/s",
+        "state, bytes/parameter",
+    ]
     cells = [
         [
             *where_in(row), row["contestant"], f"{row['seconds']:.3f}",
@@ -77,7 +86,11 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
         if row["contestant"] != "neft":
             continue
         where = where_in(row)
-        for name, key in (("limit", "ratio"), ("lora", "ratio_to_lora"), ("masked", "ratio_to_masked")):
+        for name, key in (
+            ("limit", "ratio"),
+            ("lora", "ratio_to_lora"),
+            ("masked", "ratio_to_masked"),
+        ):
             other = beside(rows, row, name)
             if key in row and other:
                 measured, bar = row[key], BARS[name]
@@ -86,14 +99,37 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
                     judged += f" (limit {1 / other['ratio']['median']:.3f})"
                 fastest = f"{row['fastest'] / other['fastest']:.3f}"
                 step = f"step ≤ {bar:.2f} x {name}"
-                found.append([step, *where, f"{measured['median']:.3f}", interval(measured, 3), fastest, judged])
-        for name, key, bar in (("state", "state_bytes", STATE_BAR), ("delta", "disk_bytes", DISK_BAR)):
+                found.append(
+                    [
+                        step,
+                        *where,
+                        f"{measured['median']:.3f}",
+                        interval(measured, 3),
+                        fastest,
+                        judged,
+                    ]
+                )
+        for name, key, bar in (
+            ("state", "state_bytes", STATE_BAR),
+            ("delta", "disk_bytes", DISK_BAR),
+        ):
             value = per(row, key)
-            found.append([f"{name} ≤ {bar} bytes/parameter", *where, f"{value:.3f}", "", "", met(value <= bar)])
+            found.append(
+                [
+                    f"{name} ≤ {bar} bytes/parameter",
+                    *where,
+                    f"{value:.3f}",
+                    "",
+                    "",
+                    met(value <= bar),
+                ]
+            )
     return found
 
 
-def beside(rows: Sequence[dict[str, Any]], row: dict[str, Any], contestant: str) -> dict[str, Any] | None:
+def beside(
+    rows: Sequence[dict[str, Any]], row: dict[str, Any], contestant: str
+) -> dict[str, Any] | None:
     """Another contestant's row of the same workload and size."""
     alike = [r for r in rows if workload(r) == workload(row) and r["contestant"] == contestant]
     return next((r for r in alike if r["fraction"] in (None, row["fraction"])), None)
@@ -107,9 +143,20 @@ def draw(rows: Sequence[dict[str, Any]], png: Path) -> None:
         members = [row for row in rows if workload(row) == group][::-1]
         names = [f"{row['contestant']} {share(row)}".strip() for row in members]
         colors = ["#0072b2" if row["contestant"] == "neft" else "#bbbbbb" for row in members]
-        middle, low, high = ([row["ratio"][key] for row in members] for key in ("median", "low", "high"))
-        errors = [[m - e for m, e in zip(middle, low, strict=True)], [e - m for m, e in zip(middle, high, strict=True)]]
-        ax.barh(names, middle, xerr=errors, color=colors, error_kw={"ecolor": figures.INK, "elinewidth": 0.8})
+        middle, low, high = (
+            [row["ratio"][key] for row in members] for key in ("median", "low", "high")
+        )
+        errors = [
+            [m - e for m, e in zip(middle, low, strict=True)],
+            [e - m for m, e in zip(middle, high, strict=True)],
+        ]
+        ax.barh(
+            names,
+            middle,
+            xerr=errors,
+            color=colors,
+            error_kw={"ecolor": figures.INK, "elinewidth": 0.8},
+        )
         ax.axvline(1, color=figures.INK, linewidth=0.8)
         model, batch, tokens, precision = group
         ax.set_title(f"{model}, {batch} x {tokens}, {precision}")
@@ -182,14 +229,19 @@ def where(result: dict[str, Any]) -> str:
 def load(result: dict[str, Any]) -> str:
     """With how many threads and beside how much other work."""
     found = result["machine"]
-    return f"{found['threads']} threads, load {found['load'][0]} before, {result['load_after'][0]} after"
+    return (
+        f"{found['threads']} threads, load {found['load'][0]} before, {result['load_after'][0]}"
+        " after"
+    )
 
 
 def settings(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line for each workload: what a step is and what else the machine did."""
     for group in dict.fromkeys(map(workload, rows)):
         row = next(row for row in rows if workload(row) == group)
-        of_all = f"{row['batch']} x {row['tokens']} tokens, the last {row['answer']} of a row trained on"
+        of_all = (
+            f"{row['batch']} x {row['tokens']} tokens, the last {row['answer']} of a row trained on"
+        )
         machine = f"{row['threads']} threads, load {row['load'][0]} at the start"
         yield f"- {row['model']}, {row['precision']}: {of_all}; {row['repeats']} rounds, {machine}"
 

@@ -3,9 +3,10 @@
 Writes  benchmarks/results/similarity.DEVICE.json   {machine, rows}, and docs/benchmarks.md from all results
         a pair of checkpoints (2 x 2 GiB) in a temporary folder, deleted at the end
 
-All of it from a warm page cache and with the same reader and number of threads. `reading` brings every tensor of both files
-into memory, one tensor at a time for each thread; `reused` reads the same bytes into one small buffer again and again: that is
-the speed of copying from the page cache and below what any program that keeps what it reads can reach.
+All of it from a warm page cache and with the same reader and number of threads. `reading` brings
+every tensor of both files into memory, one tensor at a time for each thread; `reused` reads the
+same bytes into one small buffer again and again: that is the speed of copying from the page cache
+and below what any program that keeps what it reads can reach.
 """
 
 from __future__ import annotations
@@ -17,36 +18,54 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import report
 import torch
 from measure import interleave, machine, ratio, result_file, show, spread
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from neft import files, neurons, runtime, similarity
-from neft.checkpoint import Checkpoint, Stored
+import report
+from neft.core import neurons
+from neft.models import runtime
+from neft.models.checkpoint import Checkpoint, Stored
+from neft.selection import similarity
+from neft.storage import files
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write the result, renew the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--gib", type=float, default=2, help="size of one checkpoint")
-    parser.add_argument("--hidden", type=int, default=4096, help="hidden size; the MLP is 2.7 times as wide")
+    parser.add_argument(
+        "--hidden", type=int, default=4096, help="hidden size; the MLP is 2.7 times as wide"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="rounds that count")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path, help="make the pair in here (default: where temporary files go)")
+    parser.add_argument(
+        "--folder", type=Path, help="make the pair in here (default: where temporary files go)"
+    )
     parser.add_argument("--out", type=Path, help="write here instead, and no page")
     args = parser.parse_args(argv)
     device = runtime.start(args.threads)
     before = machine(device)
-    rows = [row for dtype in (torch.bfloat16, torch.float32) for row in compare(args, dtype, device)]
-    result = {"machine": before, "load_after": machine(device)["load"], "repeats": args.repeats, "rows": rows}
+    rows = [
+        row for dtype in (torch.bfloat16, torch.float32) for row in compare(args, dtype, device)
+    ]
+    result = {
+        "machine": before,
+        "load_after": machine(device)["load"],
+        "repeats": args.repeats,
+        "rows": rows,
+    }
     files.write_json(args.out or result_file("similarity", device), result)
     if not args.out:
         report.write()
 
 
-def compare(args: argparse.Namespace, dtype: torch.dtype, device: torch.device) -> list[dict[str, Any]]:
+def compare(
+    args: argparse.Namespace, dtype: torch.dtype, device: torch.device
+) -> list[dict[str, Any]]:
     """Speeds in one storage format."""
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         pair = make_pair(Path(temporary), args.gib, args.hidden, dtype)
@@ -57,15 +76,24 @@ def compare(args: argparse.Namespace, dtype: torch.dtype, device: torch.device) 
             with ThreadPoolExecutor(args.threads) as pool:
                 list(pool.map(one, tensors))
 
-        modules = {"all modules": neurons.KINDS, "rows": ("up_proj", "gate_proj"), "columns": ("down_proj",)}
-        works: dict[str, Any] = {"reading": lambda: read(Stored.read), "reused": lambda: read(read_and_forget)}
+        modules = {
+            "all modules": neurons.KINDS,
+            "rows": ("up_proj", "gate_proj"),
+            "columns": ("down_proj",),
+        }
+        works: dict[str, Any] = {
+            "reading": lambda: read(Stored.read),
+            "reused": lambda: read(read_and_forget),
+        }
         for name, kinds in modules.items():
             works[name] = lambda kinds=kinds: similarity.distances(*pair, kinds, device=device.type)
         show(f"{dtype}: {whole / 2**30:.2f} GiB in all")
         times = interleave(works, args.repeats, device)
         sites = neurons.find(Checkpoint(pair[0]).skeleton)
         sizes = {
-            name: sum(2 * s.count * s.length * dtype.itemsize for s in sites.values() if s.kind in kinds)
+            name: sum(
+                2 * s.count * s.length * dtype.itemsize for s in sites.values() if s.kind in kinds
+            )
             for name, kinds in modules.items()
         }
     per_byte = {name: [t / sizes.get(name, whole) for t in times[name]] for name in works}

@@ -5,8 +5,8 @@ Reads   MODEL/                                    a Hugging Face directory of a 
 Writes  benchmarks/results/train_step.DEVICE.json {machine, rows}, and docs/benchmarks.md from all results; rows of models,
                                                   batches and number formats that are not measured again stay
 
-Times are of one process in which all contestants take turns, step by step. Peak memory and bytes on disk are those of a
-contestant alone in a process of its own (`--alone`, used internally).
+Times are of one process in which all contestants take turns, step by step. Peak memory and bytes on
+disk are those of a contestant alone in a process of its own (`--alone`, used internally).
 """
 
 from __future__ import annotations
@@ -23,13 +23,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import report
 import torch
 from contestants import NAMES, OF_ANY_SIZE, Contestant
-from measure import interleave, keep_freed_memory, machine, peak_bytes, ratio, result_file, return_freed_memory, show, spread
+from measure import (
+    interleave,
+    keep_freed_memory,
+    machine,
+    peak_bytes,
+    ratio,
+    result_file,
+    return_freed_memory,
+    show,
+    spread,
+)
 from torch import Tensor, nn
 
-from neft import files, runtime
+import report
+from neft.models import runtime
+from neft.storage import files
 
 DEMO = Path(__file__).parents[1] / "results/quickstart/model/smollm2-135m-instruct"
 SHAPES: dict[str, dict[str, Any]] = {
@@ -60,26 +71,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     for model in args.models:
         for precision in args.precisions:
             rows = compare(args, model, precision, device)
-            # Each model and number format is kept as soon as it is done, in place of what was there: a run may take an hour.
+            # Each model and number format is kept as soon as it is done, in place of what was
+            # there: a run may take an hour.
             old = files.read_json(file)["rows"] if file.exists() else []
             others = [row for row in old if report.workload(row) != report.workload(rows[0])]
-            files.write_json(file, {"machine": machine(device), "rows": sorted(others + rows, key=place)})
+            files.write_json(
+                file, {"machine": machine(device), "rows": sorted(others + rows, key=place)}
+            )
     if not args.out:
         report.write()
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=DEMO if DEMO.exists() else None, help="directory of the model `135m`")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=DEMO if DEMO.exists() else None,
+        help="directory of the model `135m`",
+    )
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=["135m", "wide"])
-    parser.add_argument("--precisions", nargs="+", choices=runtime.DTYPES, default=list(runtime.DTYPES))
-    parser.add_argument("--fractions", nargs="+", type=float, default=[0.03, 0.09], help="of the model's parameters")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=runtime.DTYPES, default=list(runtime.DTYPES)
+    )
+    parser.add_argument(
+        "--fractions", nargs="+", type=float, default=[0.03, 0.09], help="of the model's parameters"
+    )
     parser.add_argument("--contestants", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--repeats", type=int, default=9, help="rounds that count")
     parser.add_argument("--batch", type=int, default=16, help="rows in a step")
     parser.add_argument("--tokens", type=int, default=64, help="tokens in a row")
-    parser.add_argument("--answer", type=int, default=24, help="tokens of a row that are trained on, its last ones")
+    parser.add_argument(
+        "--answer", type=int, default=24, help="tokens of a row that are trained on, its last ones"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write here instead, and no page")
     parser.add_argument("--alone", choices=NAMES, help=argparse.SUPPRESS)
@@ -88,15 +115,28 @@ def arguments() -> argparse.ArgumentParser:
 
 def place(row: dict[str, Any]) -> tuple[int, int, bool]:
     """What rows are in order of: the model, the size of a batch, the number format."""
-    return list(SHAPES).index(row["model"]), row["batch"] * row["tokens"], row["precision"] != "float32"
+    return (
+        list(SHAPES).index(row["model"]),
+        row["batch"] * row["tokens"],
+        row["precision"] != "float32",
+    )
 
 
-def compare(args: argparse.Namespace, name: str, precision: str, device: torch.device) -> list[dict[str, Any]]:
+def compare(
+    args: argparse.Namespace, name: str, precision: str, device: torch.device
+) -> list[dict[str, Any]]:
     """All contestants on one model in one number format, in one process and in turns."""
     base = load(name, args.model).to(device)
     batch = data(args, base, device)
-    entries = [(c, f) for f in args.fractions for c in args.contestants if c not in OF_ANY_SIZE or f == args.fractions[0]]
-    players = {f"{c} {f}": Contestant(c, base, f, precision, device, args.tokens) for c, f in entries}
+    entries = [
+        (c, f)
+        for f in args.fractions
+        for c in args.contestants
+        if c not in OF_ANY_SIZE or f == args.fractions[0]
+    ]
+    players = {
+        f"{c} {f}": Contestant(c, base, f, precision, device, args.tokens) for c, f in entries
+    }
     works = {key: partial(player.step, *batch) for key, player in players.items()}
     state: dict[str, int] = {}
 
@@ -105,7 +145,9 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
         players[key].clear()
 
     show(f"{name} in {precision}: {', '.join(works)}")
-    run: dict[str, Any] = {key: getattr(args, key) for key in ("batch", "tokens", "answer", "repeats", "threads")}
+    run: dict[str, Any] = {
+        key: getattr(args, key) for key in ("batch", "tokens", "answer", "repeats", "threads")
+    }
     run["load"] = machine(device)["load"]
     times = interleave(works, args.repeats, device, after)
     reference = times.get(f"limit {args.fractions[0]}", next(iter(times.values())))
@@ -122,19 +164,24 @@ def compare(args: argparse.Namespace, name: str, precision: str, device: torch.d
     for against in ("lora", "masked"):  # how many times as long neft takes, within the rounds
         for row, (contestant, fraction) in zip(described, entries, strict=True):
             if contestant == "neft" and f"{against} {fraction}" in times:
-                row[f"ratio_to_{against}"] = ratio(times[f"neft {fraction}"], times[f"{against} {fraction}"])
+                row[f"ratio_to_{against}"] = ratio(
+                    times[f"neft {fraction}"], times[f"{against} {fraction}"]
+                )
     players.clear()
     works.clear()
     del base
     return_freed_memory()
-    # What a process holds of a GPU doesn't depend on the others; a CPU's memory may not hold them all.
+    # What a process holds of a GPU doesn't depend on the others; a CPU's memory may not hold them
+    # all.
     with ThreadPoolExecutor(1 if device.type == "cpu" else 4) as pool:
         found = list(pool.map(partial(in_own_process, args), described))
     return [row | own for row, own in zip(described, found, strict=True)]
 
 
 def load(name: str, folder: Path | None) -> nn.Module:
-    """A model in float32: read from its directory, or random. What the weights are does not change what a step costs."""
+    """A model in float32: read from its directory, or random. What the weights are does not change
+    what a step costs.
+    """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     if name == "135m" and folder:
@@ -144,9 +191,13 @@ def load(name: str, folder: Path | None) -> nn.Module:
 
 
 def data(args: argparse.Namespace, model: Any, device: torch.device) -> tuple[Tensor, Tensor]:
-    """One batch of random tokens, `answer` of each row labelled: input ids and labels, int64 [batch, tokens]."""
+    """One batch of random tokens, `answer` of each row labelled: input ids and labels, int64
+    [batch, tokens].
+    """
     generator = torch.Generator().manual_seed(0)
-    input_ids = torch.randint(3, model.config.vocab_size, (args.batch, args.tokens), generator=generator)
+    input_ids = torch.randint(
+        3, model.config.vocab_size, (args.batch, args.tokens), generator=generator
+    )
     labels = input_ids.clone()
     labels[:, : args.tokens - args.answer] = -100
     return input_ids.to(device), labels.to(device)
@@ -156,7 +207,12 @@ def in_own_process(args: argparse.Namespace, row: dict[str, Any]) -> dict[str, i
     """Peak memory and bytes on disk of one contestant that has a process to itself."""
     show(f"{row['model']} {row['precision']} {row['contestant']} {row['fraction'] or ''} alone")
     command = [sys.executable, __file__, "--alone", row["contestant"], "--models", row["model"]]
-    command += ["--precisions", row["precision"], "--fractions", str(row["fraction"] or args.fractions[0])]
+    command += [
+        "--precisions",
+        row["precision"],
+        "--fractions",
+        str(row["fraction"] or args.fractions[0]),
+    ]
     for option in ("batch", "tokens", "answer", "threads"):
         command += [f"--{option}", str(getattr(args, option))]
     command += ["--model", str(args.model)] if args.model else []
@@ -169,7 +225,9 @@ def alone(args: argparse.Namespace, device: torch.device) -> dict[str, int]:
     """Two steps of one contestant, in this process."""
     base = load(args.models[0], args.model)
     batch = data(args, base, device)
-    player = Contestant(args.alone, base, args.fractions[0], args.precisions[0], device, args.tokens)
+    player = Contestant(
+        args.alone, base, args.fractions[0], args.precisions[0], device, args.tokens
+    )
     del base
     for _ in range(2):
         player.clear()

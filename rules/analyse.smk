@@ -33,7 +33,7 @@ rule rank_neurons:
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/rank_neurons.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/analyse/rank_neurons.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --rows {input.rows:q} \
@@ -64,7 +64,7 @@ rule compare_ranks:
         code=code("compare_ranks"),
     shell:
         r"""
-        python scripts/compare_ranks.py \
+        PYTHONPATH=. python scripts/analyse/compare_ranks.py \
             --spec {params.spec:q} \
             --first {input.first:q} \
             --second {input.second:q} \
@@ -93,7 +93,7 @@ rule count_categories:
         code=code("count_categories"),
     shell:
         r"""
-        python scripts/count_categories.py \
+        PYTHONPATH=. python scripts/analyse/count_categories.py \
             --spec {params.spec:q} \
             --first {input.first:q} \
             --second {input.second:q} \
@@ -129,7 +129,7 @@ rule overlap_masks:
         code=code("overlap_masks"),
     shell:
         r"""
-        python scripts/overlap_masks.py \
+        PYTHONPATH=. python scripts/analyse/overlap_masks.py \
             --spec {params.spec:q} \
             --first {input.first:q} \
             --second {input.second:q} \

@@ -9,23 +9,27 @@ import re
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+sys.path.insert(0, str(Path(workflow.basedir)))
 # Rules call `python`: the one that runs Snakemake, also when its environment is not activated.
-os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+)
 
 from snakemake.settings.types import DeploymentMethod
 
-from neft import cards, config as configuration, mask_uses, plugins
-from neft.analysis_plan import AnalysisPlan
+from neft import plugins
+from neft.config import loader, mask_uses
 from neft.errors import NeftError
-from neft.figure_plan import FigurePlan
-from neft.plan import Plan, code, plain, spec
-from neft.resources import Needs, grown
-from neft.runs import UNTUNED, files_of, paths
-from neft.table_plan import TablePlan
+from neft.workflow.plan_figures import FigurePlan
+from neft.workflow import gpus
+from neft.workflow.plan import Plan, code, plain, spec
+from neft.workflow.plan_analyses import AnalysisPlan
+from neft.workflow.resources import Needs, grown
+from neft.results.runs import UNTUNED, files_of, paths
+from neft.workflow.plan_tables import TablePlan
 
 try:
-    CONFIG = configuration.load(config, where=Path(workflow.configfiles[-1]).name)
+    CONFIG = loader.load(config, where=Path(workflow.configfiles[-1]).name)
 except NeftError as mistakes:
     raise WorkflowError(str(mistakes)) from None
 
@@ -36,15 +40,17 @@ FIGURES = FigurePlan(PLAN)
 TABLES = TablePlan(PLAN)
 
 LIMITS = {name: limit.value for name, limit in workflow.global_resources.items()}
-# Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's profile. A running job holds a lock on
-# its card (neft.cards); that no more jobs start than there are cards is Snakemake's part.
-CARDS = LIMITS.get("gpu", len(cards.visible()))
+# Jobs that can use a GPU ask for one where there is one: in this machine, or by the cluster's
+# profile. A running job holds a lock on its card (neft.workflow.gpus); that no more jobs start than
+# there are cards is Snakemake's part.
+CARDS = LIMITS.get("gpu", len(gpus.visible()))
 GPU = min(1, CARDS)
 workflow.register_resource("gpu", CARDS)
 
-# Without cards a job that computes gets all cores, so that one runs at a time: memory is that of one (4.7 GB for full fine-tuning of the
-# 135M model), and the times in the tables are undisturbed. With cards each gets its share of the cores. A cluster's profile says it for
-# each rule (`set-threads`), and so may a user (docs/cluster.md).
+# Without cards a job that computes gets all cores, so that one runs at a time: memory is that of
+# one (4.7 GB for full fine-tuning of the 135M model), and the times in the tables are undisturbed.
+# With cards each gets its share of the cores. A cluster's profile says it for each rule
+# (`set-threads`), and so may a user (docs/cluster.md).
 THREADS = max(1, (LIMITS["_cores"] or 1) // max(1, CARDS))
 
 
@@ -52,7 +58,9 @@ def ranks(rule):
     """How many processes, each on a card of its own, train one model in a job of this rule: as many cards as it asks for."""
     asked = workflow.resource_settings.overwrite_resources.get(rule, {}).get("gpu")
     if asked is not None and asked.is_evaluable():
-        raise WorkflowError(f"set-resources: {rule}: gpu: {asked.raw} must be a plain number, since the cards share a batch")
+        raise WorkflowError(
+            f"set-resources: {rule}: gpu: {asked.raw} must be a plain number, since the cards share a batch"
+        )
     # A rule of which only other resources are set has a `gpu` without a value.
     return max(1, GPU if asked is None or asked.value is None else asked.value)
 
@@ -94,7 +102,11 @@ wildcard_constraints:
 
 def files_in(folder):
     """The files that lie directly in a local folder."""
-    return [str(file) for file in sorted(Path(folder).iterdir()) if file.is_file()] if Path(folder).is_dir() else []
+    return (
+        [str(file) for file in sorted(Path(folder).iterdir()) if file.is_file()]
+        if Path(folder).is_dir()
+        else []
+    )
 
 
 def source_inputs(group, key):
@@ -120,13 +132,19 @@ def model_inputs(w):
 def mask_inputs(w):
     """What a mask's selector reads: scores, hidden states, weights, other masks, or nothing."""
     files = mask_uses.inputs(CONFIG, mask_uses.Use(w.mask, w.dataset), w.model, w.seed)
-    return files | {key: [ancient(path) for path in files[key]] for key in ("weights",) if key in files}
+    return files | {
+        key: [ancient(path) for path in files[key]] for key in ("weights",) if key in files
+    }
 
 
 def tune_inputs(w):
     """The base model, and the mask where the method trains one."""
     trained = mask_uses.of_method(CONFIG, w.method, w.dataset)
-    return model_inputs(w) | ({"mask": f"{mask_uses.path(CONFIG, trained, w.model, w.seed)}.safetensors"} if trained else {})
+    return model_inputs(w) | (
+        {"mask": f"{mask_uses.path(CONFIG, trained, w.model, w.seed)}.safetensors"}
+        if trained
+        else {}
+    )
 
 
 def trial_files(w, file):
@@ -156,7 +174,10 @@ def options(input, *keys):
         word
         for key in keys
         if key in input.keys()
-        for word in (f"--{key.replace('_', '-')}", *([input[key]] if isinstance(input[key], str) else input[key]))
+        for word in (
+            f"--{key.replace('_', '-')}",
+            *([input[key]] if isinstance(input[key], str) else input[key]),
+        )
     ]
 
 
@@ -165,11 +186,20 @@ def comet_inputs(w):
     metric, stem = plain(CONFIG.metrics[w.metric]), f"{R}/fetch/{{}}/{w.metric}"
     fetched = plugins.load("metrics", metric["kind"]).fetch_specs(metric)
     if "metrics" in fetched:
-        model = {"model": ancient(stem.format("metrics")), "model_record": stem.format("metrics") + ".json"}
+        model = {
+            "model": ancient(stem.format("metrics")),
+            "model_record": stem.format("metrics") + ".json",
+        }
     else:
-        model = {"checkpoint": metric["checkpoint"], "settings": str(Path(metric["checkpoint"]).parents[1] / "hparams.yaml")}
+        model = {
+            "checkpoint": metric["checkpoint"],
+            "settings": str(Path(metric["checkpoint"]).parents[1] / "hparams.yaml"),
+        }
     if "encoders" in fetched:
-        encoder = {"encoder": ancient(stem.format("encoders")), "encoder_record": stem.format("encoders") + ".json"}
+        encoder = {
+            "encoder": ancient(stem.format("encoders")),
+            "encoder_record": stem.format("encoders") + ".json",
+        }
     else:
         encoder = {"encoder": ancient(metric["encoder"]), "content": files_in(metric["encoder"])}
     return model | encoder | ({} if CONDA else {"ready": ancient(".venv-comet/ready")})
@@ -197,8 +227,8 @@ def mask_files(w, reading=None, suffix="safetensors"):
     return [f"{mask_uses.path(CONFIG, mask, w.model, CONFIG.seeds[0])}.{suffix}" for mask in shown]
 
 
-# All that is asked for but the record of what made it. Outputs and scores by name, since one that was deleted is not missed if only
-# the table is asked for.
+# All that is asked for but the record of what made it. Outputs and scores by name, since one that
+# was deleted is not missed if only the table is asked for.
 MADE = [
     *run_files("outputs", "scores", "comparisons", "metrics"),
     *(f"{R}/tables/main.{kind}" for kind in ("csv", "md", "tex", "html")),

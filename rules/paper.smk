@@ -27,7 +27,7 @@ rule compare_pairs:
         segments=lambda w, input: options(input, "segments"),
     shell:
         r"""
-        python scripts/compare_pairs.py \
+        PYTHONPATH=. python scripts/paper/compare_pairs.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --pairs {output.pairs:q} \
@@ -64,7 +64,7 @@ rule make_paper_table:
         published=lambda w, input: options(input, "published"),
     shell:
         r"""
-        python scripts/make_paper_table.py \
+        PYTHONPATH=. python scripts/paper/make_paper_table.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
             --csv {output.csv:q} \
@@ -94,7 +94,7 @@ rule summarize_claims:
         code=code("summarize_claims"),
     shell:
         r"""
-        python scripts/summarize_claims.py \
+        PYTHONPATH=. python scripts/paper/summarize_claims.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
             --summary {output.summary:q} |& tee {log:q}

@@ -15,7 +15,10 @@ rule make_table:
         markdown="results/{name}/tables/main.md",
         latex="results/{name}/tables/main.tex",
         html=report(
-            "results/{name}/tables/main.html", caption="../report/table.rst", category="Results", labels={"what": "1 Table"}
+            "results/{name}/tables/main.html",
+            caption="../report/table.rst",
+            category="Results",
+            labels={"what": "1 Table"},
         ),
     log:
         "results/{name}/tables/main.log",
@@ -30,7 +33,7 @@ rule make_table:
         code=code("make_table"),
     shell:
         r"""
-        python scripts/make_table.py \
+        PYTHONPATH=. python scripts/report/make_table.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
             --csv {output.csv:q} \
@@ -64,7 +67,7 @@ rule show_samples:
         code=code("show_samples"),
     shell:
         r"""
-        python scripts/show_samples.py \
+        PYTHONPATH=. python scripts/report/show_samples.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
             --page {output.page:q} |& tee {log:q}
@@ -75,7 +78,10 @@ rule show_config:
     """The configuration with every default filled in."""
     output:
         page=report(
-            "results/{name}/config.html", caption="../report/config.rst", category="Set-up", labels={"what": "Configuration"}
+            "results/{name}/config.html",
+            caption="../report/config.rst",
+            category="Set-up",
+            labels={"what": "Configuration"},
         ),
     log:
         "results/{name}/config.log",
@@ -90,7 +96,7 @@ rule show_config:
         code=code("show_config"),
     shell:
         r"""
-        python scripts/show_config.py \
+        PYTHONPATH=. python scripts/report/show_config.py \
             --spec {params.spec:q} \
             --page {output.page:q} |& tee {log:q}
         """
@@ -116,7 +122,7 @@ rule record_provenance:
         code=code("record_provenance"),
     shell:
         r"""
-        python scripts/record_provenance.py \
+        PYTHONPATH=. python scripts/report/record_provenance.py \
             --spec {params.spec:q} \
             --results results/{wildcards.name} \
             --provenance {output.provenance:q} |& tee {log:q}

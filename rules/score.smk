@@ -29,7 +29,7 @@ rule install_comet:
         code=code("install_comet"),
     shell:
         r"""
-        python scripts/install_comet.py \
+        PYTHONPATH=. python scripts/score/install_comet.py \
             --spec {params.spec:q} \
             --pins {input.pins:q} \
             --environment .venv-comet \
@@ -63,7 +63,7 @@ rule predict_comet:
     shell:
         r"""
         PATH="$PWD/.venv-comet/venv/bin:$PATH"
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/predict_comet.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/score/predict_comet.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --checkpoint {params.checkpoint:q} \
@@ -95,7 +95,7 @@ rule score_outputs:
         segments=lambda w, input: options(input, "segments"),
     shell:
         r"""
-        python scripts/score_outputs.py \
+        PYTHONPATH=. python scripts/score/score_outputs.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --score {output.score:q} \
@@ -106,7 +106,10 @@ rule score_outputs:
 rule compare_outputs:
     """A paired test of one set of outputs against the baseline's."""
     input:
-        unpack(lambda w: segments(w, w, "segments") | segments(w, PLAN.baseline(w), "baseline_segments")),
+        unpack(
+            lambda w: segments(w, w, "segments")
+            | segments(w, PLAN.baseline(w), "baseline_segments")
+        ),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
         baseline=lambda w: str(paths(R, PLAN.baseline(w)).outputs),
     output:
@@ -126,7 +129,7 @@ rule compare_outputs:
         segments=lambda w, input: options(input, "segments", "baseline_segments"),
     shell:
         r"""
-        python scripts/compare_outputs.py \
+        PYTHONPATH=. python scripts/score/compare_outputs.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --baseline {input.baseline:q} \

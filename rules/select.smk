@@ -35,7 +35,7 @@ rule train_probe:
         code=PLAN.train_probe_code,
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} scripts/train_probe.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python -m neft.workflow.processes {resources.gpu} scripts/select/train_probe.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -72,7 +72,7 @@ rule compare_neurons:
         code=code("compare_neurons"),
     shell:
         r"""
-        python scripts/compare_neurons.py \
+        PYTHONPATH=. python scripts/select/compare_neurons.py \
             --spec {params.spec:q} \
             --base {input.model:q} \
             --tuned {input.probe:q} \
@@ -104,7 +104,7 @@ rule sum_gradients:
         code=PLAN.sum_gradients_code,
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/sum_gradients.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/select/sum_gradients.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -138,7 +138,7 @@ rule read_states:
         code=PLAN.read_states_code,
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python scripts/read_states.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/select/read_states.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -169,10 +169,12 @@ rule select_neurons:
     params:
         spec=PLAN.select_neurons,
         code=PLAN.select_neurons_code,
-        reads=lambda w, input: options(input, "distances", "norms", "gradients", "states", "weights", "masks"),
+        reads=lambda w, input: options(
+            input, "distances", "norms", "gradients", "states", "weights", "masks"
+        ),
     shell:
         r"""
-        python scripts/select_neurons.py \
+        PYTHONPATH=. python scripts/select/select_neurons.py \
             --spec {params.spec:q} \
             --seed {wildcards.seed} \
             --model-record {input.model_record:q} \

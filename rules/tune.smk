@@ -33,7 +33,7 @@ rule tune_model:
         mask=lambda w, input: options(input, "mask"),
     shell:
         r"""
-        PYTHONPATH=scripts python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} scripts/tune_model.py \
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python -m neft.workflow.processes {resources.gpu} scripts/tune/tune_model.py \
             --spec {params.spec:q} \
             --model {input.model:q} \
             --model-record {input.model_record:q} \
@@ -76,7 +76,7 @@ rule choose_trial:
         folders=lambda w, input: [str(Path(file).parent) for file in input.metrics],
     shell:
         r"""
-        python scripts/choose_trial.py \
+        PYTHONPATH=. python scripts/tune/choose_trial.py \
             --spec {params.spec:q} \
             --trials {params.folders:q} \
             --delta {output.delta:q} \

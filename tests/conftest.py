@@ -6,21 +6,25 @@ import os
 import sys
 from pathlib import Path
 
-# One thread a process, set before torch is loaded: tests start several at once, and threads that wait for each other on a busy
-# machine made some of them five times slower.
+# One thread a process, set before torch is loaded: tests start several at once, and threads that
+# wait for each other on a busy machine made some of them five times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
 # So that any test can `from tiny import …`, whatever folder pytest was started in.
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+# And any script that a test starts finds the library, as a rule's command does.
+os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 
 import tiny
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama in float32 with tokenizer and chat template, as a Hugging Face directory. Read only: tests share it."""
+    """A random Llama in float32 with tokenizer and chat template, as a Hugging Face directory. Read
+    only: tests share it.
+    """
     return tiny.make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 

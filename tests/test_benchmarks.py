@@ -11,31 +11,49 @@ from pathlib import Path
 
 import pytest
 
-from neft.files import read_json
+from neft.storage.files import read_json
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import generate
 import measure
-import report
 import similarity
 import train_step
 import utilization
+
+import report
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("results")
     quick = ["--repeats", "2", "--threads", "1"]
-    small = ["--models", "tiny", "--fractions", "0.05", "--batch", "2", "--tokens", "8", "--answer", "4"]
+    small = [
+        "--models",
+        "tiny",
+        "--fractions",
+        "0.05",
+        "--batch",
+        "2",
+        "--tokens",
+        "8",
+        "--answer",
+        "4",
+    ]
     for precision, name in (("float32", "limit"), ("bfloat16", "neft")):
         out = ["--out", str(folder / "train_step.cpu.json")]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(train_step, "keep_freed_memory", lambda: None)  # not for the rest of the tests
-            train_step.main([*quick, *small, *out, "--precisions", precision, "--contestants", name])
+            patch.setattr(
+                train_step, "keep_freed_memory", lambda: None
+            )  # not for the rest of the tests
+            train_step.main(
+                [*quick, *small, *out, "--precisions", precision, "--contestants", name]
+            )
     generation = ["--model", str(tiny_model), "--rows", "3", "--limit", "4", "--batch", "2"]
     generate.main([*quick, *generation, "--out", str(folder / "generate.cpu.json")])
-    similarity.main([*quick, "--gib", "0.001", "--hidden", "64", "--out", str(folder / "similarity.cpu.json")])
+    similarity.main(
+        [*quick, "--gib", "0.001", "--hidden", "64", "--out", str(folder / "similarity.cpu.json")]
+    )
     small = ["--hidden", "32", "--states", "8", "--neurons", "16"]
     utilization.main([*quick, *small, "--out", str(folder / "utilization.cpu.json")])
     return folder
@@ -59,7 +77,9 @@ def test_masked_gradients_move_the_masked_neurons_alone() -> None:
     args = train_step.arguments().parse_args(["--batch", "2", "--tokens", "8", "--answer", "4"])
     base = train_step.load("tiny", None)
     before = {name: parameter.detach().clone() for name, parameter in base.named_parameters()}
-    player = train_step.Contestant("masked", base, 0.05, "float32", train_step.torch.device("cpu"), tokens=8)
+    player = train_step.Contestant(
+        "masked", base, 0.05, "float32", train_step.torch.device("cpu"), tokens=8
+    )
     player.step(*train_step.data(args, base, player.device))
     for name, parameter in player.model.named_parameters():
         moved = (parameter != before[name]).sum()
@@ -73,11 +93,17 @@ def test_an_interval_holds_the_true_median_as_often_as_it_says() -> None:
         found = measure.ratio([draw.lognormvariate(0, 0.5) for _ in range(rounds)], [1.0] * rounds)
         assert found["low"] <= found["median"] <= found["high"]
         missed += not found["low"] <= 1 <= found["high"]
-    assert missed / 2000 == pytest.approx(1 - 0.988, abs=0.006)  # 11 rounds: from the second to the tenth, 98.8 %
+    assert missed / 2000 == pytest.approx(
+        1 - 0.988, abs=0.006
+    )  # 11 rounds: from the second to the tenth, 98.8 %
 
 
 def test_of_few_rounds_the_interval_is_their_range() -> None:
-    assert measure.ratio([2.0, 6.0, 3.0], [2.0, 2.0, 2.0]) == {"median": 1.5, "low": 1.0, "high": 3.0}
+    assert measure.ratio([2.0, 6.0, 3.0], [2.0, 2.0, 2.0]) == {
+        "median": 1.5,
+        "low": 1.0,
+        "high": 3.0,
+    }
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own option")
@@ -91,9 +117,17 @@ for _ in range(12):  # glibc needs some to find the hole that aligned memory lea
     torch.ones(100 << 18)  # 100 MiB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-    paths = [str(Path(__file__).parents[1] / folder) for folder in ("benchmarks", "scripts")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} | {"THP_MEM_ALLOC_ENABLE": "0"}
-    ran = subprocess.run([sys.executable, "-c", program], env=environment, text=True, check=True, stdout=subprocess.PIPE)
+    paths = [str(Path(__file__).parents[1] / folder) for folder in ("benchmarks", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} | {
+        "THP_MEM_ALLOC_ENABLE": "0"
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
     assert (int(ran.stdout) < 10) == kept  # faults: 100 MiB are 25,600 pages, or 50 large ones
 
 
@@ -117,10 +151,17 @@ def test_a_bar_within_the_interval_is_not_decided() -> None:
     assert report.at_least(0.6, {"median": 0.5, "low": 0.4, "high": 0.55}) == "**missed**"
 
 
-def test_the_page_shows_every_result_and_says_where_a_bar_is_missed(results: Path, tmp_path: Path) -> None:
+def test_the_page_shows_every_result_and_says_where_a_bar_is_missed(
+    results: Path, tmp_path: Path
+) -> None:
     report.write(results, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
-    for heading in ("## A training step", "## Comparing two checkpoints", "## Correlating neurons", "## Generating"):
+    for heading in (
+        "## A training step",
+        "## Comparing two checkpoints",
+        "## Correlating neurons",
+        "## Generating",
+    ):
         assert heading in page
     assert "| delta ≤ 2.05 bytes/parameter | tiny | 2 x 8 | bfloat16 | 5% | " in page
     assert "**missed**" in page  # so small a delta is mostly header

@@ -1,4 +1,5 @@
-"""Full disks, little memory, losses that are no numbers, damaged files: a script says what happened and where.
+"""Full disks, little memory, losses that are no numbers, damaged files: a script says what happened
+and where.
 
 It leaves nothing half done; started again when there is room, it ends with the same bytes.
 """
@@ -13,27 +14,30 @@ from types import ModuleType
 
 import pytest
 
-import compare_neurons
 import finished
 import forked
-import generate_outputs
-import make_table
-import prepare_model
-import read_source
-import score_outputs
-import select_neurons
 import tiny
-import tune_model
 import tuned
-from neft import files, folders
+from neft.storage import files, folders
+from scripts.data import read_source
+from scripts.generate import generate_outputs
+from scripts.model import prepare_model
+from scripts.report import make_table
+from scripts.score import score_outputs
+from scripts.select import compare_neurons, select_neurons
+from scripts.tune import tune_model
 
 Command = tuple[ModuleType, list[object]]
 MEMORY = 300 * 2**20
-"""Bytes that a tuning may take: less than eight rows of the test's model need at once, more than one does."""
+"""Bytes that a tuning may take: less than eight rows of the test's model need at once, more than
+one does.
+"""
 
 
 @pytest.fixture(scope="module")
-def inputs(tiny_model: Path, tiny_rows: Path, tmp_path_factory: pytest.TempPathFactory) -> tuned.Inputs:
+def inputs(
+    tiny_model: Path, tiny_rows: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuned.Inputs:
     return tuned.make_inputs(tmp_path_factory.mktemp("inputs"), tiny_model, tiny_rows)
 
 
@@ -44,7 +48,12 @@ def model(inputs: tuned.Inputs, out: Path) -> Command:
 
 
 def pool(inputs: tuned.Inputs, out: Path) -> Command:
-    spec = {"source": {"kind": "files", "paths": ["x.jsonl"]}, "task": tuned.TASK, "filter": {}, "seed": 1}
+    spec = {
+        "source": {"kind": "files", "paths": ["x.jsonl"]},
+        "task": tuned.TASK,
+        "filter": {},
+        "seed": 1,
+    }
     return read_source, [
         "--spec",
         json.dumps(spec),
@@ -58,8 +67,21 @@ def pool(inputs: tuned.Inputs, out: Path) -> Command:
 
 
 def mask(inputs: tuned.Inputs, out: Path) -> Command:
-    spec = {"kind": "random", "fraction": 0.1, "modules": ["up_proj"], "axis": "natural", "scope": "global"}
-    paths = ["--model-record", inputs.record, "--mask", out / "mask.safetensors", "--record", out / "mask.json"]
+    spec = {
+        "kind": "random",
+        "fraction": 0.1,
+        "modules": ["up_proj"],
+        "axis": "natural",
+        "scope": "global",
+    }
+    paths = [
+        "--model-record",
+        inputs.record,
+        "--mask",
+        out / "mask.safetensors",
+        "--record",
+        out / "mask.json",
+    ]
     return select_neurons, ["--spec", json.dumps(spec), *paths]
 
 
@@ -82,13 +104,24 @@ def score(inputs: tuned.Inputs, out: Path) -> Command:
     ]
     files.write_rows(out.with_suffix(".rows"), rows)
     spec = {"metric": {"kind": "chrf", "word_order": 2, "bootstrap": 100}, "language": "fr"}
-    return score_outputs, ["--spec", json.dumps(spec), "--outputs", out.with_suffix(".rows"), "--score", out / "score.json"]
+    return score_outputs, [
+        "--spec",
+        json.dumps(spec),
+        "--outputs",
+        out.with_suffix(".rows"),
+        "--score",
+        out / "score.json",
+    ]
 
 
 def table(inputs: tuned.Inputs, out: Path) -> Command:
     runs = finished.runs(methods=("base", "full"))
     finished.write(out.with_suffix(".finished"), runs, rows=5)
-    paths = [part for kind in ("csv", "markdown", "latex", "html") for part in (f"--{kind}", out / f"main.{kind}")]
+    paths = [
+        part
+        for kind in ("csv", "markdown", "latex", "html")
+        for part in (f"--{kind}", out / f"main.{kind}")
+    ]
     return make_table, [
         "--spec",
         finished.spec(runs, title="Results", baseline="full"),
@@ -108,7 +141,9 @@ def same(name: str, one: Path, other: Path) -> bool:
     contents = [
         {
             path.name: path.read_bytes()
-            for path in sorted((folder / name).rglob("*") if (folder / name).is_dir() else [folder / name])
+            for path in sorted(
+                (folder / name).rglob("*") if (folder / name).is_dir() else [folder / name]
+            )
         }
         for folder in (one, other)
     ]
@@ -129,12 +164,20 @@ def same(name: str, one: Path, other: Path) -> bool:
     ],
 )
 def test_a_full_disk_is_named_leaves_no_half_file_and_after_making_room_the_result_is_the_same(
-    make: Callable[[tuned.Inputs, Path], Command], result: str, named: str, inputs: tuned.Inputs, tmp_path: Path
+    make: Callable[[tuned.Inputs, Path], Command],
+    result: str,
+    named: str,
+    inputs: tuned.Inputs,
+    tmp_path: Path,
 ):
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     undisturbed.mkdir(), disturbed.mkdir()
     succeeds(make(inputs, undisturbed))
-    size = max(path.stat().st_size for path in [undisturbed / result, *undisturbed.glob(f"{result}/*")] if path.is_file())
+    size = max(
+        path.stat().st_size
+        for path in [undisturbed / result, *undisturbed.glob(f"{result}/*")]
+        if path.is_file()
+    )
     # A checkpoint holds more than the delta; of a small table already the first file is too large.
     limit = size // 2 if make is table else size - 1
     status, said = forked.run(*make(inputs, disturbed), file_size=limit)
@@ -152,45 +195,65 @@ def test_too_little_memory_names_the_setting_and_with_a_smaller_micro_batch_the_
 ):
     big = tiny.make_tiny_model(tmp_path / "big", intermediate=32768)
     inputs = tuned.make_inputs(tmp_path, big, tiny_rows)
-    inputs.train.write_text("".join(inputs.train.read_text().splitlines(keepends=True)[:8]))  # one step
+    inputs.train.write_text(
+        "".join(inputs.train.read_text().splitlines(keepends=True)[:8])
+    )  # one step
 
     def tune(name: str, **options: int | None) -> tuple[int, str]:
         limits = {"memory": options.pop("memory")}
         return forked.run(
-            tune_model, tuned.tune_arguments(inputs, tmp_path / name, "neft", epochs=1, evaluations=1, **options), **limits
+            tune_model,
+            tuned.tune_arguments(
+                inputs, tmp_path / name, "neft", epochs=1, evaluations=1, **options
+            ),
+            **limits,
         )
 
     assert tune("whole", memory=None)[0] == 0
     status, said = tune("starved", memory=MEMORY)
     assert status == 1, said
     assert (
-        "error: out of memory in training: set training.micro_batch_size (now 8) to 4 or less; batches keep their 8 rows"
-        in said
+        "error: out of memory in training: set training.micro_batch_size (now 8) to 4 or less;"
+        " batches keep their 8 rows" in said
     )
     assert "Traceback" not in said
     status, said = tune("starved", memory=MEMORY, micro_batch_size=1)
     assert status == 0, said
-    whole, parts = (files.read_json(tmp_path / name / "metrics.json") for name in ("whole", "starved"))
+    whole, parts = (
+        files.read_json(tmp_path / name / "metrics.json") for name in ("whole", "starved")
+    )
     assert (parts["train_tokens"], parts["steps"]) == (whole["train_tokens"], whole["steps"])
-    # Not bit for bit: the gradients of a batch's parts are added in another order than those of its rows at once.
+    # Not bit for bit: the gradients of a batch's parts are added in another order than those of its
+    # rows at once.
     assert parts["dev_loss"] == pytest.approx(whole["dev_loss"], rel=1e-5)
 
 
 def test_a_loss_that_becomes_no_number_ends_with_step_and_rate_and_keeps_the_last_good_checkpoint(
     inputs: tuned.Inputs, tmp_path: Path
 ):
-    arguments = tuned.tune_arguments(inputs, tmp_path, "full", epochs=4, evaluations=20, warmup_ratio=0.95)
+    arguments = tuned.tune_arguments(
+        inputs, tmp_path, "full", epochs=4, evaluations=20, warmup_ratio=0.95
+    )
     spec = json.loads(arguments[1])
     spec["method"]["learning_rate"] = 1e20
     status, said = forked.run(tune_model, ["--spec", json.dumps(spec), *arguments[2:]])
     assert status == 1
-    assert "error: training diverged: " in said and "step" in said and "learning rate" in said and "Traceback" not in said
+    assert (
+        "error: training diverged: " in said
+        and "step" in said
+        and "learning rate" in said
+        and "Traceback" not in said
+    )
     assert not (tmp_path / "delta.safetensors").exists()
     from safetensors.torch import load_file
 
     kept = sorted(tmp_path.glob("checkpoints/*/step-*"))
     assert kept
-    assert all(tensor.isfinite().all() for folder in kept for tensor in load_file(folder / "trained.safetensors").values())
+    assert all(
+        tensor.isfinite().all()
+        for folder in kept
+        for tensor in load_file(folder / "trained.safetensors").values()
+    )
 
 
 @pytest.fixture
@@ -199,7 +262,9 @@ def prepared(inputs: tuned.Inputs, tmp_path: Path) -> Iterator[tuned.Inputs]:
     folder = Path(shutil.copytree(inputs.model, tmp_path / "base"))
     record = files.read_json(inputs.record) | {"files": folders.hashes(folder)}
     files.write_json(tmp_path / "base.json", record)
-    yield tuned.Inputs(folder, tmp_path / "base.json", inputs.train, inputs.dev, inputs.test, inputs.mask)
+    yield tuned.Inputs(
+        folder, tmp_path / "base.json", inputs.train, inputs.dev, inputs.test, inputs.mask
+    )
 
 
 def flip(path: Path, place: int = -2) -> None:
@@ -214,9 +279,18 @@ def truncate(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip, truncate])
-def test_a_damaged_base_model_is_named_by_whatever_reads_it(prepared: tuned.Inputs, tmp_path: Path, damage):
+def test_a_damaged_base_model_is_named_by_whatever_reads_it(
+    prepared: tuned.Inputs, tmp_path: Path, damage
+):
     damage(prepared.model / "model.safetensors")
-    compare = ["--spec", '{"modules": ["up_proj"]}', "--base", prepared.model, "--tuned", prepared.model]
+    compare = [
+        "--spec",
+        '{"modules": ["up_proj"]}',
+        "--base",
+        prepared.model,
+        "--tuned",
+        prepared.model,
+    ]
     for command in (
         (tune_model, tuned.tune_arguments(prepared, tmp_path, "neft")),
         (generate_outputs, tuned.generate_arguments(prepared, tmp_path)),
@@ -229,19 +303,28 @@ def test_a_damaged_base_model_is_named_by_whatever_reads_it(prepared: tuned.Inpu
 
 
 @pytest.mark.parametrize("damage", [flip, truncate])
-def test_a_damaged_mask_delta_or_score_is_named_by_what_reads_it(inputs: tuned.Inputs, tmp_path: Path, damage):
+def test_a_damaged_mask_delta_or_score_is_named_by_what_reads_it(
+    inputs: tuned.Inputs, tmp_path: Path, damage
+):
     broken = tmp_path / "mask.safetensors"
     shutil.copy(inputs.mask, broken)
     damage(broken)
     status, said = forked.run(
-        tune_model, tuned.tune_arguments(tuned.Inputs(**vars(inputs) | {"mask": broken}), tmp_path, "neft")
+        tune_model,
+        tuned.tune_arguments(tuned.Inputs(**vars(inputs) | {"mask": broken}), tmp_path, "neft"),
     )
     assert (status, f"error: {broken}: " in said, "Traceback" in said) == (1, True, False)
 
     succeeds(delta(inputs, tmp_path))
     damage(tmp_path / "delta.safetensors")
-    status, said = forked.run(generate_outputs, tuned.generate_arguments(inputs, tmp_path, tmp_path / "delta.safetensors"))
-    assert (status, f"error: {tmp_path / 'delta.safetensors'}: " in said, "Traceback" in said) == (1, True, False)
+    status, said = forked.run(
+        generate_outputs, tuned.generate_arguments(inputs, tmp_path, tmp_path / "delta.safetensors")
+    )
+    assert (status, f"error: {tmp_path / 'delta.safetensors'}: " in said, "Traceback" in said) == (
+        1,
+        True,
+        False,
+    )
 
     script, arguments = table(inputs, tmp_path / "table")
     scored = next((tmp_path / "table.finished/score").rglob("full/**/chrf.json"))
@@ -256,11 +339,21 @@ def test_a_damaged_mask_delta_or_score_is_named_by_what_reads_it(inputs: tuned.I
 def test_a_damaged_checkpoint_is_named(inputs: tuned.Inputs, tmp_path: Path, name, damage):
     command = tuned.tune_arguments(inputs, tmp_path, "full", epochs=1, evaluations=2)
     metrics = command.index("--metrics") + 1
-    blocked = [*command[:metrics], str(tmp_path / "delta.json" / "no-folder"), *command[metrics + 1 :]]
-    assert forked.run(tune_model, blocked)[0] == 1  # fails after training, when the checkpoint is there
+    blocked = [
+        *command[:metrics],
+        str(tmp_path / "delta.json" / "no-folder"),
+        *command[metrics + 1 :],
+    ]
+    assert (
+        forked.run(tune_model, blocked)[0] == 1
+    )  # fails after training, when the checkpoint is there
     (checkpoint,) = tmp_path.glob("checkpoints/*/step-*")
     damage(checkpoint / name)
     status, said = forked.run(tune_model, command)
-    assert (status, f"error: {checkpoint / name}: " in said, "Traceback" in said) == (1, True, False)
+    assert (status, f"error: {checkpoint / name}: " in said, "Traceback" in said) == (
+        1,
+        True,
+        False,
+    )
     shutil.rmtree(checkpoint)
     succeeds((tune_model, command))

@@ -19,7 +19,9 @@ def tiny_config(tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
     return {
         "name": "tiny",
         "seeds": [1],
-        "models": {"tiny-llama": {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}},
+        "models": {
+            "tiny-llama": {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}
+        },
         "datasets": {
             "pairs": {
                 "task": {
@@ -29,7 +31,11 @@ def tiny_config(tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
                     "system": "Translate.",
                     "prompt": "French: {source}",
                 },
-                "source": {"kind": "files", "paths": [str(tiny_pairs)], "columns": {"source": "en", "target": "fr"}},
+                "source": {
+                    "kind": "files",
+                    "paths": [str(tiny_pairs)],
+                    "columns": {"source": "en", "target": "fr"},
+                },
                 "splits": {"seed": 1, "train": 32, "dev": 8, "test": 8},
             }
         },
@@ -51,13 +57,25 @@ def tiny_config(tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
         },
         "training": {"epochs": 1, "batch_size": 8, "evaluations": 2, "precision": "float32"},
         "generation": {"max_new_tokens": 8, "batch_size": 4},
-        "metrics": {"bleu": {"kind": "bleu", "bootstrap": 100}, "chrf": {"kind": "chrf", "bootstrap": 100}},
+        "metrics": {
+            "bleu": {"kind": "bleu", "bootstrap": 100},
+            "chrf": {"kind": "chrf", "bootstrap": 100},
+        },
         "experiments": [
             {
                 "model": "tiny-llama",
                 "train": "pairs",
                 "test": ["pairs"],
-                "methods": ["base", "full", "embed", "in_out", "lora", "neft", "neft_random", "neft_reversed"],
+                "methods": [
+                    "base",
+                    "full",
+                    "embed",
+                    "in_out",
+                    "lora",
+                    "neft",
+                    "neft_random",
+                    "neft_reversed",
+                ],
                 "metrics": ["bleu", "chrf"],
             }
         ],
@@ -67,7 +85,9 @@ def tiny_config(tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def finished(tiny_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """The tiny workflow, run to its end once. Tests that change it put everything back (see `restored`)."""
+    """The tiny workflow, run to its end once. Tests that change it put everything back (see
+    `restored`).
+    """
     workflow = Workflow(tmp_path_factory.mktemp("finished") / "neft", tiny_config)
     workflow.snakemake()
     return workflow

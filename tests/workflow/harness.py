@@ -26,12 +26,26 @@ COMPUTING = (
 )
 """The rules that without a GPU take all cores (and predict_comet, which runs alone)."""
 SIDE_BY_SIDE = ("--set-threads", *(f"{rule}=1" for rule in COMPUTING))
-"""Arguments with which as many jobs run at once as there are cores: a tiny model's job is mostly imports, on one core."""
-PARTS = ["Snakefile", "rules", "scripts", "envs", "profiles", "report", "config.yaml", "configs"]
+"""Arguments with which as many jobs run at once as there are cores: a tiny model's job is mostly
+imports, on one core.
+"""
+PARTS = [
+    "Snakefile",
+    "rules",
+    "scripts",
+    "neft",
+    "envs",
+    "profiles",
+    "report",
+    "config.yaml",
+    "configs",
+]
 
 
 class Workflow:
-    """A folder that holds a copy of the project, so that a test may edit code, configuration and data."""
+    """A folder that holds a copy of the project, so that a test may edit code, configuration and
+    data.
+    """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
@@ -47,10 +61,16 @@ class Workflow:
     def configure(self, config: dict[str, Any]) -> None:
         """Write config.yaml."""
         self.config = config
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        (self.folder / "config.yaml").write_text(
+            yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
 
     def snakemake(
-        self, *arguments: str, check: bool = True, environment: Mapping[str, str] = os.environ, **options: Any
+        self,
+        *arguments: str,
+        check: bool = True,
+        environment: Mapping[str, str] = os.environ,
+        **options: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake as a user would; its output is in `stdout`, the log included."""
         result = subprocess.run(
@@ -67,7 +87,8 @@ class Workflow:
         return result
 
     def would_run(self, *arguments: str) -> set[str]:
-        """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell jobs of one rule apart.
+        """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell
+        jobs of one rule apart.
 
         The dataset is among them if the configuration has several.
         """

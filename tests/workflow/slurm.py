@@ -1,7 +1,9 @@
-"""A private SLURM of one node in a folder: real daemons on ports of their own, without root, systemd or a database.
+"""A private SLURM of one node in a folder: real daemons on ports of their own, without root,
+systemd or a database.
 
-Debian's packages slurmctld, slurmd, slurm-client and munge (tests/install-slurm.sh). The node declares more CPUs than there
-may be, and two cards that are ordinary character devices: SLURM schedules and hands them out like any.
+Debian's packages slurmctld, slurmd, slurm-client and munge (tests/install-slurm.sh). The node
+declares more CPUs than there may be, and two cards that are ordinary character devices: SLURM
+schedules and hands them out like any.
 """
 
 from __future__ import annotations
@@ -19,7 +21,17 @@ from pathlib import Path
 from typing import Any
 
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel", "sinfo")
+PROGRAMS = (
+    "munged",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "srun",
+    "squeue",
+    "scontrol",
+    "scancel",
+    "sinfo",
+)
 CARDS = ("/dev/null", "/dev/zero")
 
 CONFIG = """
@@ -66,7 +78,9 @@ def missing() -> list[str]:
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Poll until a condition holds and return its value; fails with its name if that takes too long."""
+    """Poll until a condition holds and return its value; fails with its name if that takes too
+    long.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {seconds} s: {what}"
@@ -102,30 +116,57 @@ class Cluster:
         (folder / "gres.conf").write_text("".join(f"Name=gpu File={card}\n" for card in CARDS))
         # Snakemake's plug-in drops every SLURM_ variable before its inner srun, this one too.
         srun = folder / "bin/srun"
-        srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun", path=SEARCH)} "$@"\n')
+        srun.write_text(
+            f"#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which('srun', path=SEARCH)}"
+            ' "$@"\n'
+        )
         srun.chmod(0o755)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "SRUN_"))}
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "SBATCH_", "SRUN_"))
+        }
         path = os.pathsep.join([str(folder / "bin"), SEARCH])
-        self.environment = clean | {"PATH": path, "SLURM_CONF": str(folder / "slurm.conf"), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment = clean | {
+            "PATH": path,
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         self.start()
 
     def start(self) -> None:
         """Start what makes a cluster, and wait until its node takes jobs."""
-        files = {name: f"{self.folder}/munge/munge.{name}" for name in ("key", "sock", "pid", "log", "seed")}
-        options = {"key": "key-file", "sock": "socket", "pid": "pid-file", "log": "log-file", "seed": "seed-file"}
-        # Forced, because it wants a socket that everybody may reach, and pytest's folders are private.
-        self.command("munged", "--force", *(f"--{options[name]}={path}" for name, path in files.items()))
+        files = {
+            name: f"{self.folder}/munge/munge.{name}"
+            for name in ("key", "sock", "pid", "log", "seed")
+        }
+        options = {
+            "key": "key-file",
+            "sock": "socket",
+            "pid": "pid-file",
+            "log": "log-file",
+            "seed": "seed-file",
+        }
+        # Forced, because it wants a socket that everybody may reach, and pytest's folders are
+        # private.
+        self.command(
+            "munged", "--force", *(f"--{options[name]}={path}" for name, path in files.items())
+        )
         self.command("slurmctld", "-c")
         self.start_node()
 
     def start_node(self) -> None:
         """Start slurmd and wait until the controller knows it."""
-        wait_for("the controller answers", lambda: "UP" in self.command("scontrol", "ping", check=False))
+        wait_for(
+            "the controller answers", lambda: "UP" in self.command("scontrol", "ping", check=False)
+        )
         self.command("slurmd", "-N", self.node)
         wait_for("the node is up", lambda: self.state() in ("idle", "mixed", "allocated"))
 
     def kill_node(self) -> None:
-        """Kill slurmd outright; the processes of its jobs live on. The controller is told what it would find out in a while."""
+        """Kill slurmd outright; the processes of its jobs live on. The controller is told what it
+        would find out in a while.
+        """
         os.kill(int((self.folder / "slurmd.pid").read_text()), signal.SIGKILL)
         self.command("scontrol", "update", f"NodeName={self.node}", "State=DOWN", "Reason=killed")
 
@@ -133,7 +174,10 @@ class Cluster:
         """Cancel all jobs and end the daemons."""
         self.command("scancel", "--user", self.user, check=False)
         deadline = time.monotonic() + 15
-        while self.command("squeue", "--noheader", check=False).strip() and time.monotonic() < deadline:
+        while (
+            self.command("squeue", "--noheader", check=False).strip()
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
         for name in ("slurmd.pid", "slurmctld.pid", "munge/munge.pid"):
             try:
@@ -158,17 +202,25 @@ class Cluster:
 
     def state(self) -> str:
         """The node's state, such as "idle" or "down"."""
-        return self.command("sinfo", "--noheader", "--nodes", self.node, "--format=%T", check=False).split("\n")[0].strip()
+        return (
+            self.command("sinfo", "--noheader", "--nodes", self.node, "--format=%T", check=False)
+            .split("\n")[0]
+            .strip()
+        )
 
     def jobs(self) -> list[dict[str, str]]:
         """All jobs of this cluster in the order of their submission, those that have ended too."""
         blocks = self.command("scontrol", "show", "job", "--details").strip().split("\n\n")
-        found = [dict(re.findall(r"(\w[\w/:]*)=(\S*)", block)) for block in blocks if "JobId=" in block]
+        found = [
+            dict(re.findall(r"(\w[\w/:]*)=(\S*)", block)) for block in blocks if "JobId=" in block
+        ]
         return sorted(found, key=lambda job: int(job["JobId"]))
 
     def logs(self) -> str:
         """The end of the daemons' logs."""
-        texts = [path.read_text(errors="replace") for path in sorted(self.folder.glob("slurm*d.log"))]
+        texts = [
+            path.read_text(errors="replace") for path in sorted(self.folder.glob("slurm*d.log"))
+        ]
         return "\n".join(text[-2000:] for text in texts)
 
 

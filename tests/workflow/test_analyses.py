@@ -9,8 +9,8 @@ import shutil
 import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
-from neft.files import read_json
-from neft.neuron_arrays import load_mask, load_utilization
+from neft.analysis.neuron_arrays import load_mask, load_utilization
+from neft.storage.files import read_json
 
 ANALYSES = {
     "utilization": {"rows": 4, "memory": 8},
@@ -30,7 +30,10 @@ ANALYSES = {
         "masks": {
             "model": "tiny-llama",
             "dataset": "pairs",
-            "pairs": [{"a": {"mask": "low"}, "b": {"mask": "random"}}, {"a": {"mask": "low"}, "b": {"mask": "high"}}],
+            "pairs": [
+                {"a": {"mask": "low"}, "b": {"mask": "random"}},
+                {"a": {"mask": "low"}, "b": {"mask": "high"}},
+            ],
         }
     },
 }
@@ -42,7 +45,9 @@ RANKINGS = {f"rank_neurons {method}" for method in ("base", "neft", "neft_revers
 @pytest.fixture(scope="module")
 def analysed(finished, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A copy of the finished workflow whose configuration asks for analyses."""
-    workflow = Workflow(tmp_path_factory.mktemp("analysed") / "neft", copy.deepcopy(finished.config))
+    workflow = Workflow(
+        tmp_path_factory.mktemp("analysed") / "neft", copy.deepcopy(finished.config)
+    )
     for part in ("results", ".snakemake"):
         shutil.copytree(finished.folder / part, workflow.folder / part)
     assert workflow.would_run() == set()
@@ -51,7 +56,9 @@ def analysed(finished, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 
 
 def changed(workflow: Workflow, block: str, **values) -> set[str]:
-    """What would run if some keys of a block of `analyses` were others; the configuration is put back."""
+    """What would run if some keys of a block of `analyses` were others; the configuration is put
+    back.
+    """
     before = copy.deepcopy(workflow.config)
     place = workflow.config["analyses"]
     for step in block.split("."):
@@ -63,12 +70,19 @@ def changed(workflow: Workflow, block: str, **values) -> set[str]:
     return jobs
 
 
-def test_analyses_run_their_own_jobs_once_and_each_setting_only_what_it_decides(analysed: Workflow) -> None:
+def test_analyses_run_their_own_jobs_once_and_each_setting_only_what_it_decides(
+    analysed: Workflow,
+) -> None:
     assert analysed.would_run() == RANKINGS | TABLES | {"overlap_masks", "summarize_claims"} | PAGES
     analysed.snakemake(*SIDE_BY_SIDE)
     assert analysed.would_run() == set()
-    assert changed(analysed, "ranks.settings", strong={"fraction": 0.2}) == {"count_categories", "plot_categories"} | PAGES
-    assert changed(analysed, "ranks.settings", buckets=[50]) == {"compare_ranks", "plot_ranks"} | PAGES
+    assert (
+        changed(analysed, "ranks.settings", strong={"fraction": 0.2})
+        == {"count_categories", "plot_categories"} | PAGES
+    )
+    assert (
+        changed(analysed, "ranks.settings", buckets=[50]) == {"compare_ranks", "plot_ranks"} | PAGES
+    )
     assert changed(analysed, "utilization", rows=3) == RANKINGS | TABLES | PAGES
     assert changed(analysed, "utilization", memory=16) == PAGES
 
@@ -78,8 +92,13 @@ def test_analyses_run_their_own_jobs_once_and_each_setting_only_what_it_decides(
     for key, chosen in mask.chosen.items():
         assert ranking.trained[key].nonzero()[0].tolist() == chosen.tolist()
     categories = read_json(root / "tables/categories_settings.json")
-    assert categories["neurons"] == 256 and [pair["a"] for pair in categories["pairs"]] == ["base", "neft"]
-    assert all(pair["strong"] >= max(pair["suppressed"], pair["indirect"]) for pair in categories["pairs"])
+    assert categories["neurons"] == 256 and [pair["a"] for pair in categories["pairs"]] == [
+        "base",
+        "neft",
+    ]
+    assert all(
+        pair["strong"] >= max(pair["suppressed"], pair["indirect"]) for pair in categories["pairs"]
+    )
     assert read_json(root / "tables/ranks_settings.json")["pairs"][0]["mean"] > 0
     with (root / "tables/overlap_masks.csv").open(newline="") as file:
         assert [(row["a"], row["b"], row["seed"]) for row in csv.DictReader(file)] == [

@@ -1,4 +1,6 @@
-"""IFEval and MMLU through the real rules, on a tiny model and hand-written prompts and questions."""
+"""IFEval and MMLU through the real rules, on a tiny model and hand-written prompts and
+questions.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
-from neft import files
+from neft.storage import files
 
 METRICS = {
     "ifeval_prompt": {"kind": "ifeval", "bootstrap": 100},
@@ -22,10 +24,16 @@ def benchmark_config(tiny_config: dict[str, Any], folder: Path) -> dict[str, Any
     """The untuned and one tuned model, both benchmarks, and the training set's own test."""
 
     def source(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"kind": "files", "paths": str(benchmark_rows.write(folder / name, rows, numbered=False))}
+        return {
+            "kind": "files",
+            "paths": str(benchmark_rows.write(folder / name, rows, numbered=False)),
+        }
 
     benchmark_rows.write_punkt(folder)
-    examples, questions = (benchmark_rows.questions(rows) for rows in (benchmark_rows.EXAMPLES, benchmark_rows.QUESTIONS))
+    examples, questions = (
+        benchmark_rows.questions(rows)
+        for rows in (benchmark_rows.EXAMPLES, benchmark_rows.QUESTIONS)
+    )
     datasets = {
         "ifeval": {
             "task": {"kind": "ifeval", "max_new_tokens": 16, "nltk_data": str(folder)},
@@ -69,15 +77,25 @@ def test_benchmarks_are_answered_scored_and_shown_beside_other_test_sets(exams: 
     results = exams.folder / "results" / "exams"
     for run in ("untuned/base/seed0", "pairs/neft/seed1"):
         prompts = files.read_rows(results / "generate" / "tiny-llama" / run / "ifeval.jsonl")
-        assert len(prompts) == 4 and all(len(row["strict"]) == len(row["instructions"]) for row in prompts)
+        assert len(prompts) == 4 and all(
+            len(row["strict"]) == len(row["instructions"]) for row in prompts
+        )
         letters = files.read_rows(results / "generate" / "tiny-llama" / run / "mmlu.jsonl")
         score = files.read_json(results / "score" / "tiny-llama" / run / "mmlu" / "accuracy.json")
-        assert score["value"] == pytest.approx(100 * sum(row["output"] == row["reference"] for row in letters) / len(letters))
+        assert score["value"] == pytest.approx(
+            100 * sum(row["output"] == row["reference"] for row in letters) / len(letters)
+        )
         followed = [one for row in prompts for one in row["loose"]]
-        score = files.read_json(results / "score" / "tiny-llama" / run / "ifeval" / "ifeval_loose.json")
+        score = files.read_json(
+            results / "score" / "tiny-llama" / run / "ifeval" / "ifeval_loose.json"
+        )
         assert score["value"] == pytest.approx(100 * sum(followed) / len(followed))
     table = (results / "tables" / "main.md").read_text()
-    assert "Accuracy" in table and "IFEval (prompt, strict)" in table and "IFEval (instruction, loose)" in table
+    assert (
+        "Accuracy" in table
+        and "IFEval (prompt, strict)" in table
+        and "IFEval (instruction, loose)" in table
+    )
     assert exams.would_run() == set()
 
 

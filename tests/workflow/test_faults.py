@@ -1,4 +1,6 @@
-"""What befalls a whole workflow: kills at any moment, a second one in its folder, odd clocks and names, a full disk."""
+"""What befalls a whole workflow: kills at any moment, a second one in its folder, odd clocks and
+names, a full disk.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ import pytest
 from harness import Workflow
 
 import tiny
-from neft.files import read_json, read_rows
+from neft.storage.files import read_json, read_rows
 
 MEASURED = re.compile("second|memory")
 """Keys of what is measured, and so never twice the same."""
@@ -27,19 +29,33 @@ STAGES = ("data", "model", "probe", "similarity", "mask", "tune", "generate", "s
 
 def without_measurements(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without_measurements(part) for key, part in value.items() if not MEASURED.search(key)}
+        return {
+            key: without_measurements(part)
+            for key, part in value.items()
+            if not MEASURED.search(key)
+        }
     return [without_measurements(part) for part in value] if isinstance(value, list) else value
 
 
 def results(workflow: Workflow, *stages: str) -> dict[str, Any]:
-    """Every result of some stages by its path: records and losses without what was measured, of all other files the bytes."""
+    """Every result of some stages by its path: records and losses without what was measured, of all
+    other files the bytes.
+    """
     root = workflow.folder / "results/tiny"
     readers = {".json": read_json, ".jsonl": read_rows}
     found = {}
-    for path in sorted(path for stage in stages for path in (root / stage).rglob("*") if path.is_file()):
-        if path.suffix not in (".log", ".tsv") and not path.name.startswith(".") and not path.name.endswith("provenance.json"):
+    for path in sorted(
+        path for stage in stages for path in (root / stage).rglob("*") if path.is_file()
+    ):
+        if (
+            path.suffix not in (".log", ".tsv")
+            and not path.name.startswith(".")
+            and not path.name.endswith("provenance.json")
+        ):
             read = readers.get(path.suffix)
-            found[str(path.relative_to(root))] = without_measurements(read(path)) if read else path.read_bytes()
+            found[str(path.relative_to(root))] = (
+                without_measurements(read(path)) if read else path.read_bytes()
+            )
     return found
 
 
@@ -55,7 +71,9 @@ def small(tiny_config: dict[str, Any]) -> dict[str, Any]:
 
 
 class Killed:
-    """A workflow that is started again and again, and killed with all its jobs when its time is up."""
+    """A workflow that is started again and again, and killed with all its jobs when its time is
+    up.
+    """
 
     def __init__(self, workflow: Workflow) -> None:
         self.workflow, self.kills = workflow, 0
@@ -84,7 +102,9 @@ class Killed:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_killed_at_twenty_random_moments_a_workflow_ends_with_the_bytes_of_an_undisturbed_one(finished, small, tmp_path):
+def test_killed_at_twenty_random_moments_a_workflow_ends_with_the_bytes_of_an_undisturbed_one(
+    finished, small, tmp_path
+):
     disturbed = Killed(Workflow(tmp_path / "disturbed", small))
     began = time.monotonic()
     disturbed.workflow.snakemake("--dry-run")
@@ -101,7 +121,8 @@ def test_killed_at_twenty_random_moments_a_workflow_ends_with_the_bytes_of_an_un
     assert [name for name, content in found.items() if content != expected[name]] == []
     assert disturbed.workflow.would_run() == set()
 
-    # What is made of the results is the same bytes as well; the finished workflow's shows more methods, so it is made again.
+    # What is made of the results is the same bytes as well; the finished workflow's shows more
+    # methods, so it is made again.
     pages = results(disturbed.workflow, "tables", "figures", "samples")
     for folder in ("tables", "figures", "samples"):
         shutil.rmtree(disturbed.workflow.folder / "results/tiny" / folder)
@@ -115,25 +136,34 @@ def test_a_second_workflow_in_the_same_folder_is_refused_and_the_first_goes_on(s
     workflow = Workflow(tmp_path / "neft", small)
     target = "results/tiny/model/tiny-llama.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    first = subprocess.Popen([sys.executable, "-m", "snakemake", target], cwd=workflow.folder, **quiet)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", target], cwd=workflow.folder, **quiet
+    )
     deadline = time.monotonic() + 120
     while not list((workflow.folder / ".snakemake/locks").glob("*")):
         assert first.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     second = workflow.snakemake(target, check=False)
     assert second.returncode != 0
-    assert "Directory cannot be locked" in second.stdout and "no other Snakemake process" in second.stdout
+    assert (
+        "Directory cannot be locked" in second.stdout
+        and "no other Snakemake process" in second.stdout
+    )
     assert first.wait(timeout=120) == 0
     assert (workflow.folder / target).exists()
 
 
-def test_inputs_in_a_folder_that_may_not_be_written_are_left_as_they_are_and_those_of_the_future_are_named(small, tmp_path):
+def test_inputs_in_a_folder_that_may_not_be_written_are_left_as_they_are_and_those_of_the_future_are_named(
+    small, tmp_path
+):
     given = tmp_path / "given"
     model = tiny.make_tiny_model(given / "model")
     pairs = tiny.write_pairs(given / "pairs.tsv")
     for path in [*given.rglob("*"), given]:
         path.chmod(0o555 if path.is_dir() else 0o444)
-    before = {path: (path.stat().st_mtime, path.stat().st_size) for path in [given, *given.rglob("*")]}
+    before = {
+        path: (path.stat().st_mtime, path.stat().st_size) for path in [given, *given.rglob("*")]
+    }
     config = copy.deepcopy(small)
     config["models"]["tiny-llama"]["source"]["path"] = str(model)
     config["datasets"]["pairs"]["source"]["paths"] = [str(pairs)]
@@ -141,7 +171,9 @@ def test_inputs_in_a_folder_that_may_not_be_written_are_left_as_they_are_and_tho
     targets = ["results/tiny/model/tiny-llama.json", "results/tiny/data/pairs/train.jsonl"]
     workflow.snakemake(*targets)
     assert workflow.would_run(*targets) == set()
-    assert {path: (path.stat().st_mtime, path.stat().st_size) for path in [given, *given.rglob("*")]} == before
+    assert {
+        path: (path.stat().st_mtime, path.stat().st_size) for path in [given, *given.rglob("*")]
+    } == before
     for path in [given, *given.rglob("*")]:
         path.chmod(0o755)  # so that pytest can remove it
 
@@ -150,9 +182,15 @@ def test_inputs_in_a_folder_that_may_not_be_written_are_left_as_they_are_and_tho
     os.utime(model / "config.json", (tomorrow, tomorrow))
     result = workflow.snakemake(*targets, check=False)
     assert result.returncode != 0
-    for key, path in (("datasets.pairs.source", pairs), ("models.tiny-llama.source", model / "config.json")):
+    for key, path in (
+        ("datasets.pairs.source", pairs),
+        ("models.tiny-llama.source", model / "config.json"),
+    ):
         assert f"config.yaml: {key}: {path} is from the future" in result.stdout
-    assert "set this machine's clock, or `touch` the file" in result.stdout and "rule " not in result.stdout
+    assert (
+        "set this machine's clock, or `touch` the file" in result.stdout
+        and "rule " not in result.stdout
+    )
 
 
 def test_what_a_shell_would_run_is_only_a_name(small, tmp_path):
@@ -161,7 +199,10 @@ def test_what_a_shell_would_run_is_only_a_name(small, tmp_path):
     pairs = tiny.write_pairs(odd / "pairs; touch harm.tsv")
     pairs.write_text(pairs.read_text().replace("fr\n", "'; touch harm #\n", 1))
     config = copy.deepcopy(small)
-    config["datasets"]["pairs"]["source"] |= {"paths": [str(pairs)], "columns": {"source": "en", "target": "'; touch harm #"}}
+    config["datasets"]["pairs"]["source"] |= {
+        "paths": [str(pairs)],
+        "columns": {"source": "en", "target": "'; touch harm #"},
+    }
     workflow = Workflow(tmp_path / "neft", config)
     workflow.snakemake("results/tiny/data/pairs/train.jsonl")
     assert len(read_rows(workflow.folder / "results/tiny/data/pairs/train.jsonl")) == 32
@@ -178,7 +219,9 @@ def test_a_full_disk_ends_a_job_with_the_files_name_and_the_next_start_goes_on(s
     result = workflow.snakemake(target, check=False, preexec_fn=small_files_only)
     assert result.returncode != 0
     assert re.search(
-        r"error: results/tiny/model/\.tiny-llama\.\S+: can't be written: .*make room and start again", result.stdout
+        r"error: results/tiny/model/\.tiny-llama\.\S+: can't be written: .*make room and start"
+        r" again",
+        result.stdout,
     )
     assert "Traceback" not in result.stdout
     assert not (workflow.folder / "results/tiny/model/tiny-llama").exists()

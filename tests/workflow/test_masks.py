@@ -1,4 +1,6 @@
-"""Masks of every kind in a real run: of another dataset, an early step, a file, united; and what reruns with them."""
+"""Masks of every kind in a real run: of another dataset, an early step, a file, united; and what
+reruns with them.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from typing import Any
 import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
-from neft.files import read_json
-from neft.mask import NeuronMask, overlap
+from neft.core.mask import NeuronMask, overlap
+from neft.storage.files import read_json
 
 MASKS = "results/tiny/mask/tiny-llama"
 NEW = ("neft_trans", "neft_early", "neft_both", "neft_gradient", "neft_file")
@@ -27,18 +29,29 @@ def extend(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     pairs = config["datasets"]["pairs"]
     config["datasets"]["other"] = pairs | {"splits": pairs["splits"] | {"seed": 2}}
     config["datasets"]["nli"] = {
-        "task": {"kind": "nli", "language": "en", "labels": LABELS, "prompt": "{premise}: {hypothesis}?"},
+        "task": {
+            "kind": "nli",
+            "language": "en",
+            "labels": LABELS,
+            "prompt": "{premise}: {hypothesis}?",
+        },
         "source": {"kind": "files", "paths": [str(folder / "nli.jsonl")]},
         "splits": {"seed": 1, "train": 24, "dev": 8},
     }
     config["masks"] |= {
         "early": {"kind": "similarity", "fraction": 0.09, "step": 1},
-        "both": {"kind": "union", "of": ["low", {"mask": "low", "dataset": "other"}], "refill": True},
+        "both": {
+            "kind": "union",
+            "of": ["low", {"mask": "low", "dataset": "other"}],
+            "refill": True,
+        },
         "gradient": {"kind": "gradient", "fraction": 0.09, "batches": 2},
         "file": {"kind": "file", "path": str(folder / "mask.safetensors")},
         "probe": {"kind": "probe", "fraction": 0.09},
     }
-    masks = {"neft_trans": {"mask": "low", "mask_from": "other"}} | {m: {"mask": m.removeprefix("neft_")} for m in NEW[1:]}
+    masks = {"neft_trans": {"mask": "low", "mask_from": "other"}} | {
+        m: {"mask": m.removeprefix("neft_")} for m in NEW[1:]
+    }
     for method, block in masks.items():
         config["methods"][method] = {"kind": "neft", "learning_rate": 1.0e-2} | block
         config["experiments"][0]["methods"].append(method)
@@ -47,14 +60,22 @@ def extend(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def extended(finished, tmp_path_factory) -> Workflow:
-    """A copy of the finished workflow in which the new methods were tuned; `planned` holds the jobs that it took."""
+    """A copy of the finished workflow in which the new methods were tuned; `planned` holds the jobs
+    that it took.
+    """
     folder = tmp_path_factory.mktemp("masks")
     rows = [
-        {"premise": f"file {n} is {'open' if n % 2 else 'shut'}", "hypothesis": "it is open", "label": ["other", "same"][n % 2]}
+        {
+            "premise": f"file {n} is {'open' if n % 2 else 'shut'}",
+            "hypothesis": "it is open",
+            "label": ["other", "same"][n % 2],
+        }
         for n in range(40)
     ]
     (folder / "nli.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    shutil.copy(finished.folder / MASKS / "pairs/seed1/random.safetensors", folder / "mask.safetensors")
+    shutil.copy(
+        finished.folder / MASKS / "pairs/seed1/random.safetensors", folder / "mask.safetensors"
+    )
     workflow = Workflow(folder / "neft", finished.config)
     for part in ("results", ".snakemake"):
         shutil.copytree(finished.folder / part, workflow.folder / part)
@@ -78,29 +99,52 @@ def mask(workflow: Workflow, dataset: str, name: str) -> NeuronMask:
 
 def test_each_mask_takes_its_own_jobs_and_shares_what_is_there(extended):
     expected = {f"read_source {name}" for name in ("other", "nli")}
-    expected |= {f"split_dataset {name} {split}" for name in ("other", "nli") for split in ("train", "dev")}
+    expected |= {
+        f"split_dataset {name} {split}" for name in ("other", "nli") for split in ("train", "dev")
+    }
     expected |= {"train_probe other", "compare_neurons other", "select_neurons other low"}
-    expected |= {"train_probe pairs -step1", "compare_neurons pairs -step1", "select_neurons pairs early"}
+    expected |= {
+        "train_probe pairs -step1",
+        "compare_neurons pairs -step1",
+        "select_neurons pairs early",
+    }
     expected |= {"sum_gradients pairs gradient", "select_neurons pairs gradient"}
-    expected |= {"select_neurons pairs both", "select_neurons pairs file", "read_states nli", "select_neurons nli probe"}
-    expected |= {f"tune_model pairs {method} lr0.01" for method in NEW} | {f"choose_trial pairs {method}" for method in NEW}
+    expected |= {
+        "select_neurons pairs both",
+        "select_neurons pairs file",
+        "read_states nli",
+        "select_neurons nli probe",
+    }
+    expected |= {f"tune_model pairs {method} lr0.01" for method in NEW} | {
+        f"choose_trial pairs {method}" for method in NEW
+    }
     assert extended.planned == expected
 
 
 def test_a_method_trains_the_mask_of_the_dataset_that_it_names(extended):
     low, trans = mask(extended, "pairs", "low"), mask(extended, "other", "low")
     assert low.sha256 != trans.sha256
-    metrics = read_json(extended.folder / "results/tiny/tune/tiny-llama/pairs/neft_trans/seed1/chosen/metrics.json")
+    metrics = read_json(
+        extended.folder / "results/tiny/tune/tiny-llama/pairs/neft_trans/seed1/chosen/metrics.json"
+    )
     assert metrics["trainable_parameters"] == trans.parameters
-    ours = read_json(extended.folder / "results/tiny/tune/tiny-llama/pairs/neft/seed1/chosen/metrics.json")
-    assert metrics["mask_sha256"] != ours["mask_sha256"] and metrics["data_sha256"] == ours["data_sha256"]
+    ours = read_json(
+        extended.folder / "results/tiny/tune/tiny-llama/pairs/neft/seed1/chosen/metrics.json"
+    )
+    assert (
+        metrics["mask_sha256"] != ours["mask_sha256"]
+        and metrics["data_sha256"] == ours["data_sha256"]
+    )
 
 
 def test_an_early_mask_is_another_one_of_the_same_size(extended):
     low, early = mask(extended, "pairs", "low"), mask(extended, "pairs", "early")
     assert low.count == early.count and low.sha256 != early.sha256
     history = extended.folder / "results/tiny/probe/tiny-llama/pairs"
-    last, first = ((history / name / "history.jsonl").read_text().splitlines() for name in ("seed1", "seed1-step1"))
+    last, first = (
+        (history / name / "history.jsonl").read_text().splitlines()
+        for name in ("seed1", "seed1-step1")
+    )
     assert json.loads(first[0])["loss"] == json.loads(last[0])["loss"]
 
 
@@ -121,7 +165,11 @@ def test_a_mask_from_a_file_holds_the_files_neurons(extended):
 
 def test_the_probes_accuracy_is_recorded_for_each_layer(extended):
     report = read_json(extended.folder / MASKS / "nli/seed1/probe.json")["report"]
-    assert len(report["accuracy"]) == 2 and report["classes"] == ["no", "yes"] and report["rows"] == {"train": 24, "dev": 8}
+    assert (
+        len(report["accuracy"]) == 2
+        and report["classes"] == ["no", "yes"]
+        and report["rows"] == {"train": 24, "dev": 8}
+    )
 
 
 def test_nothing_reruns_by_itself(workflow):
@@ -147,7 +195,9 @@ def test_a_parts_budget_reruns_the_union(workflow):
     assert workflow.would_run(*TARGETS) == expected
 
 
-def test_a_mask_of_the_last_step_needs_no_further_probe_and_one_gone_takes_nothing_with_it(workflow):
+def test_a_mask_of_the_last_step_needs_no_further_probe_and_one_gone_takes_nothing_with_it(
+    workflow,
+):
     workflow.config["masks"]["last"] = {"kind": "magnitude", "fraction": 0.09, "step": 2}
     workflow.configure(workflow.config)
     target = f"{MASKS}/pairs/seed1/last.safetensors"
@@ -176,4 +226,8 @@ def test_another_mask_in_the_file_reruns_what_it_is_for(workflow):
         jobs = workflow.would_run(*TARGETS)
     finally:
         path.write_bytes(content)
-    assert jobs == {"select_neurons pairs file", "tune_model pairs neft_file lr0.01", "choose_trial pairs neft_file"}
+    assert jobs == {
+        "select_neurons pairs file",
+        "tune_model pairs neft_file lr0.01",
+        "choose_trial pairs neft_file",
+    }

@@ -1,4 +1,6 @@
-"""The publication's experiments: nothing is done twice in their plans, and all tables and figures come out of a cut of them."""
+"""The publication's experiments: nothing is done twice in their plans, and all tables and figures
+come out of a cut of them.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,19 @@ import pytest
 from harness import ROOT, SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
-from neft import config as configuration
-from neft import estimate, mask_uses
-from neft.plan import Plan, plain
+from neft.config import loader, mask_uses
+from neft.workflow import estimate
+from neft.workflow.plan import Plan, plain
 
-# The cut: one experiment of each kind, by what it is tested on, and the fewest methods that fill every table.
-TESTED_ON = [["same-en-fr", "same-en-zh"], ["ui-en-zh"], ["ui-en-zh", "dashboard-fr-zh"], ["papers-outcome"], ["mmlu"]]
+# The cut: one experiment of each kind, by what it is tested on, and the fewest methods that fill
+# every table.
+TESTED_ON = [
+    ["same-en-fr", "same-en-zh"],
+    ["ui-en-zh"],
+    ["ui-en-zh", "dashboard-fr-zh"],
+    ["papers-outcome"],
+    ["mmlu"],
+]
 KEPT = [
     "full",
     "lora_40",
@@ -53,25 +62,45 @@ def shipped(request, tmp_path_factory) -> tuple[Plan, list[tuple[str, dict[str, 
     if not (ROOT / f"configs/{request.param}.yaml").exists():
         pytest.skip(f"there is no configs/{request.param}.yaml")
     config = layered(request.param)
-    output = Workflow(tmp_path_factory.mktemp(request.param) / "neft", config).snakemake("--dry-run").stdout
+    output = (
+        Workflow(tmp_path_factory.mktemp(request.param) / "neft", config)
+        .snakemake("--dry-run")
+        .stdout
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # files of published values are named from there
-        return Plan(configuration.load(config)), jobs(output)
+        return Plan(loader.load(config)), jobs(output)
 
 
 def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
     plan, found = shipped
 
     def what_decides(w: dict[str, str]) -> str:
-        """Model, rows, method without its name, mask by what it is made from, seed: whatever could be trained twice."""
+        """Model, rows, method without its name, mask by what it is made from, seed: whatever could
+        be trained twice.
+        """
         dataset = plain(plan.config.datasets[w["dataset"]])
         use = mask_uses.of_method(plan.config, w["method"], w["dataset"])
         masks = (
-            [(plain(plan.config.masks[one.mask]), one.dataset) for one in mask_uses.closure(plan.config, use)] if use else []
+            [
+                (plain(plan.config.masks[one.mask]), one.dataset)
+                for one in mask_uses.closure(plan.config, use)
+            ]
+            if use
+            else []
         )
         rows = {key: value for key, value in dataset["splits"].items() if key != "test"}
         settings = plan.trials(w["method"])[w["trial"]]
-        parts = [w["model"], dataset["task"], dataset["source"], dataset["filter"], rows, settings, masks, w["seed"]]
+        parts = [
+            w["model"],
+            dataset["task"],
+            dataset["source"],
+            dataset["filter"],
+            rows,
+            settings,
+            masks,
+            w["seed"],
+        ]
         return json.dumps(parts, sort_keys=True)
 
     tunings = [what_decides(wildcards) for rule, wildcards in found if rule == "tune_model"]
@@ -91,14 +120,16 @@ def test_one_probe_serves_all_budgets_of_a_data_set(shipped):
 
 
 def test_every_table_and_figure_of_the_publication_is_asked_for():
-    plan = Plan(configuration.load(layered("miniature")))
+    plan = Plan(loader.load(layered("miniature")))
     assert list(plan.config.tables) == [f"table{number}" for number in range(1, 8)]
     assert {"figure3", "figure6", "figure7", "figure8"} == set(plan.config.figures)
     assert {"figure2", "figure4a", "figure4b"} == set(plan.config.analyses.ranks)
 
 
 def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
-    """The miniature with a tiny model, tiny text, one experiment of each kind and the fewest methods that fill every table."""
+    """The miniature with a tiny model, tiny text, one experiment of each kind and the fewest
+    methods that fill every table.
+    """
     config = layered("miniature") | {"seeds": [1]}
     pairs = {"kind": "files", "paths": [str(tiny_pairs)]}
     columns = {
@@ -111,39 +142,63 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
         kind = dataset["task"]["kind"]
         if kind == "mmlu":
             rows = benchmark_rows.write(
-                folder / "mmlu.jsonl", benchmark_rows.questions(benchmark_rows.QUESTIONS), numbered=False
+                folder / "mmlu.jsonl",
+                benchmark_rows.questions(benchmark_rows.QUESTIONS),
+                numbered=False,
             )
-            dataset["source"], dataset["splits"] = {"kind": "files", "paths": str(rows)}, {"test": 5}
+            dataset["source"], dataset["splits"] = (
+                {"kind": "files", "paths": str(rows)},
+                {"test": 5},
+            )
             continue
         source = pairs | {"columns": columns[kind]}
         dataset["source"] = {"kind": "pairs", "of": source} if kind == "nli" else source
         dataset["filter"] = {}
         sizes = {"train": 16, "dev": 6, "test": 6, "skip": 16}
-        dataset["splits"] = {"seed": 1} | {split: sizes[split] for split in dataset["splits"] if split != "seed"}
+        dataset["splits"] = {"seed": 1} | {
+            split: sizes[split] for split in dataset["splits"] if split != "seed"
+        }
     config["models"] = {
-        name: {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"} for name in config["models"]
+        name: {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}
+        for name in config["models"]
     }
     config["probe"]["steps"] = 3
     config["training"] |= {"batch_size": 8, "evaluations": 2, "precision": "float32"}
     config["generation"]["max_new_tokens"] = 6
     config["analyses"]["utilization"]["rows"] = 4
-    config["experiments"] = [e for e in config["experiments"] if e["test"] in TESTED_ON and e["train"] != "ui-en-zh-large"]
+    config["experiments"] = [
+        e
+        for e in config["experiments"]
+        if e["test"] in TESTED_ON and e["train"] != "ui-en-zh-large"
+    ]
     for experiment in config["experiments"]:
         wanted = ["full", "neft_union"] if "table3" in experiment.get("tables", []) else KEPT
         experiment["methods"] = [name for name in experiment["methods"] if name in wanted]
-        experiment["test"], experiment["metrics"] = experiment["test"][-1:], experiment["metrics"][:1]
+        experiment["test"], experiment["metrics"] = (
+            experiment["test"][-1:],
+            experiment["metrics"][:1],
+        )
     table7 = config["tables"]["table7"]
-    table7 |= {side: [name for name in table7[side] if name in KEPT] for side in ("rows", "columns")}
+    table7 |= {
+        side: [name for name in table7[side] if name in KEPT] for side in ("rows", "columns")
+    }
     config["tables"]["table6"]["overlaps"] = ["separated", "early"]
     config["analyses"]["overlaps"].pop("more")
     for overlaps in config["analyses"]["overlaps"].values():
         overlaps["pairs"] = overlaps["pairs"][:1]
     for ranks in config["analyses"]["ranks"].values():
-        pairs_kept = [pair for pair in ranks["pairs"] if {pair["a"]["method"], pair["b"]["method"]} <= set(KEPT)]
+        pairs_kept = [
+            pair
+            for pair in ranks["pairs"]
+            if {pair["a"]["method"], pair["b"]["method"]} <= set(KEPT)
+        ]
         ranks["pairs"] = pairs_kept[:2] or [{"a": {"method": "neft_9"}, "b": {"method": "neft_3"}}]
     for figure in config["figures"].values():
         key = "series" if figure["kind"] == "budgets" else "rows"
-        lines = {name: [method for method in methods if method in KEPT] for name, methods in figure[key].items()}
+        lines = {
+            name: [method for method in methods if method in KEPT]
+            for name, methods in figure[key].items()
+        }
         figure[key] = {name: methods for name, methods in lines.items() if methods}
     return config
 
@@ -158,7 +213,11 @@ def finished_cut(tmp_path_factory, tiny_model, tiny_pairs) -> Workflow:
 
 def test_a_cut_of_the_miniature_runs_every_rule(finished_cut):
     ran = set(re.findall(r"^(?:local)?rule (\w+):", finished_cut.output, re.M))
-    there = {rule for file in (ROOT / "rules").glob("*.smk") for rule in re.findall(r"^rule (\w+):", file.read_text(), re.M)}
+    there = {
+        rule
+        for file in (ROOT / "rules").glob("*.smk")
+        for rule in re.findall(r"^rule (\w+):", file.read_text(), re.M)
+    }
     assert ran - {"all"} == there - ELSEWHERE
 
 
@@ -171,9 +230,19 @@ def test_every_table_comes_out_of_the_cut_in_every_format(finished_cut):
 
 def test_every_figure_comes_out_of_the_cut_as_png_and_pdf(finished_cut):
     figures = finished_cut.folder / "results/miniature/figures"
-    names = ["ranks_figure2", "figure3", "ranks_figure4a", "ranks_figure4b", "categories_figure4a", "categories_figure4b"]
+    names = [
+        "ranks_figure2",
+        "figure3",
+        "ranks_figure4a",
+        "ranks_figure4b",
+        "categories_figure4a",
+        "categories_figure4b",
+    ]
     names += ["figure6", "figure7", "figure8"]
-    names += [f"{figure}_smollm2-135m-instruct_ui-en-zh" for figure in ("neurons", "similarity", "scores", "losses", "costs")]
+    names += [
+        f"{figure}_smollm2-135m-instruct_ui-en-zh"
+        for figure in ("neurons", "similarity", "scores", "losses", "costs")
+    ]
     for name in names:
         assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name
         assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF"), name

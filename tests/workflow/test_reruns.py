@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-REPORT = {"make_table", "plot_scores", "plot_costs", "plot_losses", "show_samples", "show_config", "record_provenance"}
+REPORT = {
+    "make_table",
+    "plot_scores",
+    "plot_costs",
+    "plot_losses",
+    "show_samples",
+    "show_config",
+    "record_provenance",
+}
 REPORT |= {"summarize_claims"}
 METRICS = ("bleu", "chrf")
 
@@ -18,14 +26,27 @@ def generated(*methods: str) -> set[str]:
     """Generation and scores of these methods; all are compared with `full`, so they follow it."""
     jobs = {f"generate_outputs {method}" for method in methods}
     jobs |= {f"score_outputs {method} {metric}" for method in methods for metric in METRICS}
-    jobs |= {f"compare_outputs {method} {metric}" for method in methods if method != "full" for metric in METRICS}
+    jobs |= {
+        f"compare_outputs {method} {metric}"
+        for method in methods
+        if method != "full"
+        for metric in METRICS
+    }
     # Claims about LoRA and NeFT are tested by the first metric.
-    return jobs | ({"compare_pairs bleu"} if any(method.startswith(("lora", "neft")) for method in methods) else set())
+    return jobs | (
+        {"compare_pairs bleu"}
+        if any(method.startswith(("lora", "neft")) for method in methods)
+        else set()
+    )
 
 
 def chain(method: str, *trials: str) -> set[str]:
     """Everything that belongs to one method alone."""
-    return {f"tune_model {method} {trial}" for trial in trials or ("lr0.01",)} | {f"choose_trial {method}"} | generated(method)
+    return (
+        {f"tune_model {method} {trial}" for trial in trials or ("lr0.01",)}
+        | {f"choose_trial {method}"}
+        | generated(method)
+    )
 
 
 @pytest.fixture
@@ -49,11 +70,15 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def changed(workflow, **blocks):
-    """The configuration with some keys of some blocks replaced: changed(w, training={"clip": 2})."""
+    """The configuration with some keys of some blocks replaced: changed(w, training={"clip":
+    2}).
+    """
     config = copy.deepcopy(workflow.config)
     for block, values in blocks.items():
         for key, value in values.items():
-            config[block][key] = (config[block].get(key, {}) | value) if isinstance(value, dict) else value
+            config[block][key] = (
+                (config[block].get(key, {}) | value) if isinstance(value, dict) else value
+            )
     workflow.configure(config)
 
 
@@ -92,7 +117,10 @@ def test_a_grid_of_epochs_adds_a_trial_for_each(workflow):
 
 def test_a_masks_budget_reruns_the_mask_and_its_method_but_neither_probe_nor_similarity(workflow):
     changed(workflow, masks={"low": {"fraction": 0.06}})
-    assert workflow.would_run() == {"select_neurons low", "plot_neurons", "plot_similarity"} | chain("neft") | REPORT
+    assert (
+        workflow.would_run()
+        == {"select_neurons low", "plot_neurons", "plot_similarity"} | chain("neft") | REPORT
+    )
 
 
 def test_the_probe_reruns_what_its_masks_are_for(workflow):
@@ -109,7 +137,9 @@ def test_the_probe_reruns_what_its_masks_are_for(workflow):
 
 
 def test_a_new_method_runs_its_own_chain(workflow):
-    changed(workflow, methods={"neft_high": {"kind": "neft", "mask": "high", "learning_rate": 1.0e-2}})
+    changed(
+        workflow, methods={"neft_high": {"kind": "neft", "mask": "high", "learning_rate": 1.0e-2}}
+    )
     workflow.config["experiments"][0]["methods"].append("neft_high")
     workflow.configure(workflow.config)
     assert workflow.would_run() == chain("neft_high") | REPORT
@@ -117,7 +147,9 @@ def test_a_new_method_runs_its_own_chain(workflow):
 
 def test_the_length_of_outputs_reruns_generation_and_what_follows(workflow):
     changed(workflow, generation={"max_new_tokens": 9})
-    assert workflow.would_run() == generated(*workflow.config["methods"]) | (REPORT - {"plot_losses"})
+    assert workflow.would_run() == generated(*workflow.config["methods"]) | (
+        REPORT - {"plot_losses"}
+    )
 
 
 def test_the_batch_size_of_generation_reruns_nothing_but_the_page_that_shows_it(workflow):
@@ -132,14 +164,16 @@ def test_the_test_size_reruns_the_users_of_the_test_split(workflow):
 
 
 def test_logic_in_the_lora_plug_in_reruns_loras_chain(workflow):
-    path = workflow.folder / "scripts/neft/methods/lora.py"
+    path = workflow.folder / "neft/training/methods/lora.py"
     path.write_text(path.read_text() + "\n\nEDITED = True\n")
     assert workflow.would_run() == chain("lora", "lr0.01", "lr0.03") | (REPORT - {"show_config"})
 
 
 def test_a_new_plug_in_reruns_nothing(workflow):
-    source = workflow.folder / "scripts/neft/methods/embed.py"
-    (source.parent / "embed_too.py").write_text(source.read_text().replace('Literal["embed"]', 'Literal["embed_too"]'))
+    source = workflow.folder / "neft/training/methods/embed.py"
+    (source.parent / "embed_too.py").write_text(
+        source.read_text().replace('Literal["embed"]', 'Literal["embed_too"]')
+    )
     assert workflow.would_run() == set()
 
 
@@ -150,13 +184,20 @@ def test_a_deleted_score_is_made_again(workflow):
     jobs = workflow.would_run()
     score.write_bytes(content)
     # Costs are drawn with the first metric, which is another; claims are judged by it.
-    assert jobs == {"score_outputs neft chrf"} | (REPORT - {"plot_losses", "plot_costs", "show_config", "summarize_claims"})
+    assert jobs == {"score_outputs neft chrf"} | (
+        REPORT - {"plot_losses", "plot_costs", "show_config", "summarize_claims"}
+    )
 
 
 def test_two_settings_that_swap_their_values_are_noticed(workflow):
-    # The finished run has a warm-up of 0.05 (the default) and no weight decay: the same two values, the other way round.
+    # The finished run has a warm-up of 0.05 (the default) and no weight decay: the same two values,
+    # the other way round.
     changed(workflow, training={"warmup_ratio": 0.0, "weight_decay": 0.05})
-    assert {"train_probe", "tune_model neft lr0.01", "tune_model full lr0.01"} <= workflow.would_run()
+    assert {
+        "train_probe",
+        "tune_model neft lr0.01",
+        "tune_model full lr0.01",
+    } <= workflow.would_run()
 
 
 def test_a_changed_source_file_reruns_everything_below_it(workflow, tiny_pairs):
@@ -175,6 +216,15 @@ def test_a_changed_source_file_reruns_everything_below_it(workflow, tiny_pairs):
         "train_probe",
         "compare_neurons",
     }
-    expected |= {"select_neurons low", "select_neurons high", "plot_neurons", "plot_similarity"} | generated("base")
-    expected |= {job for name in methods for job in chain(name, *(["lr0.01", "lr0.03"] if name == "lora" else []))}
+    expected |= {
+        "select_neurons low",
+        "select_neurons high",
+        "plot_neurons",
+        "plot_similarity",
+    } | generated("base")
+    expected |= {
+        job
+        for name in methods
+        for job in chain(name, *(["lr0.01", "lr0.03"] if name == "lora" else []))
+    }
     assert jobs == expected | (REPORT - {"show_config"})

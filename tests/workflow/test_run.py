@@ -19,10 +19,10 @@ import pytest
 from harness import Workflow
 
 import tiny
-from neft import provenance
-from neft.delta import Delta
-from neft.files import read_json, read_rows
-from neft.mask import NeuronMask
+from neft.core.delta import Delta
+from neft.core.mask import NeuronMask
+from neft.results import provenance
+from neft.storage.files import read_json, read_rows
 
 METHODS = ["base", "full", "embed", "in_out", "lora", "neft", "neft_random", "neft_reversed"]
 
@@ -45,14 +45,21 @@ def test_the_mask_holds_its_share_of_all_parameters(finished):
 
 def test_of_a_grid_the_trial_with_the_lowest_dev_loss_is_used(finished):
     folder = results(finished) / "tune/tiny-llama/pairs/lora/seed1"
-    losses = {trial: read_json(folder / trial / "metrics.json")["dev_loss"] for trial in ("lr0.01", "lr0.03")}
+    losses = {
+        trial: read_json(folder / trial / "metrics.json")["dev_loss"]
+        for trial in ("lr0.01", "lr0.03")
+    }
     best = min(losses, key=losses.get)
     assert read_json(folder / "chosen/metrics.json")["dev_loss"] == losses[best]
-    assert (folder / "chosen/delta.safetensors").read_bytes() == (folder / best / "delta.safetensors").read_bytes()
+    assert (folder / "chosen/delta.safetensors").read_bytes() == (
+        folder / best / "delta.safetensors"
+    ).read_bytes()
 
 
 def test_a_neft_delta_holds_the_masks_neurons_and_nothing_else(finished):
-    delta = Delta.load(results(finished) / "tune/tiny-llama/pairs/neft/seed1/chosen/delta.safetensors")
+    delta = Delta.load(
+        results(finished) / "tune/tiny-llama/pairs/neft/seed1/chosen/delta.safetensors"
+    )
     mask = NeuronMask.load(results(finished) / "mask/tiny-llama/pairs/seed1/low.safetensors")
     assert delta.parameters == mask.parameters
 
@@ -82,7 +89,19 @@ def test_outputs_come_in_the_order_of_the_test_set(finished):
 
 
 def test_every_job_leaves_a_log_and_a_benchmark(finished):
-    for folder in ("data", "model", "probe", "similarity", "mask", "tune", "generate", "score", "compare", "tables", "figures"):
+    for folder in (
+        "data",
+        "model",
+        "probe",
+        "similarity",
+        "mask",
+        "tune",
+        "generate",
+        "score",
+        "compare",
+        "tables",
+        "figures",
+    ):
         found = [path.name for path in (results(finished) / folder).rglob("*")]
         assert any(name.endswith(".log") for name in found), folder
         assert any(name.endswith("benchmark.tsv") for name in found), folder
@@ -90,10 +109,16 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
 
 def test_without_a_gpu_jobs_that_compute_have_all_cores_and_take_turns(finished):
     notes = provenance.notes(finished.folder / ".snakemake/metadata", "results/").values()
-    computing = {str(note["log"]): note for note in notes if note["rule"] in ("train_probe", "tune_model", "generate_outputs")}
+    computing = {
+        str(note["log"]): note
+        for note in notes
+        if note["rule"] in ("train_probe", "tune_model", "generate_outputs")
+    }
     times = sorted((note["starttime"], note["endtime"]) for note in computing.values())
     assert len(times) == 1 + 8 + 8
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times)), "two at once would share the cores"
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times)), (
+        "two at once would share the cores"
+    )
     metrics = (results(finished) / "tune").rglob("metrics.json")
     assert {read_json(path)["threads"] for path in metrics} == {len(os.sched_getaffinity(0))}
 
@@ -113,8 +138,8 @@ def test_a_mistake_in_the_configuration_ends_before_any_job(tmp_path, tiny_confi
     result = Workflow(tmp_path / "neft", config).snakemake(check=False)
     assert result.returncode != 0
     assert (
-        "config.yaml: methods.neft.mask: unknown mask 'lowest' (did you mean 'low'?); available: low, high, random"
-        in result.stdout
+        "config.yaml: methods.neft.mask: unknown mask 'lowest' (did you mean 'low'?); available:"
+        " low, high, random" in result.stdout
     )
     assert "rule " not in result.stdout
 
@@ -131,7 +156,9 @@ def test_a_bad_data_file_is_named_by_the_rule_that_reads_it(tmp_path, tiny_confi
     (tmp_path / "pairs.tsv").write_text(text)
     config = copy.deepcopy(tiny_config)
     config["datasets"]["pairs"]["source"]["paths"] = [str(tmp_path / "pairs.tsv")]
-    result = Workflow(tmp_path / "neft", config).snakemake("results/tiny/data/pairs/train.jsonl", check=False)
+    result = Workflow(tmp_path / "neft", config).snakemake(
+        "results/tiny/data/pairs/train.jsonl", check=False
+    )
     assert result.returncode != 0
     assert "error: " in result.stdout
     assert message in result.stdout
@@ -148,10 +175,16 @@ def test_a_budget_larger_than_the_modules_offer_is_named(tmp_path, tiny_config):
 
 
 def kill_when(workflow: Workflow, target: str, sign: str, timeout: float = 240) -> None:
-    """Start Snakemake and kill it and all its jobs (SIGKILL) as soon as a file of this pattern exists."""
+    """Start Snakemake and kill it and all its jobs (SIGKILL) as soon as a file of this pattern
+    exists.
+    """
     command = [sys.executable, "-m", "snakemake", target]
     process = subprocess.Popen(
-        command, cwd=workflow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        cwd=workflow.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     deadline = time.monotonic() + timeout
     while not list((workflow.folder / "results").glob(sign)):
@@ -163,7 +196,9 @@ def kill_when(workflow: Workflow, target: str, sign: str, timeout: float = 240) 
     workflow.snakemake("--unlock")
 
 
-def test_a_run_killed_while_it_probes_tunes_and_generates_ends_with_the_same_bytes(finished, tmp_path):
+def test_a_run_killed_while_it_probes_tunes_and_generates_ends_with_the_same_bytes(
+    finished, tmp_path
+):
     # Outputs long enough, one after the other, that there is a moment to kill their job in.
     long = {"generation": {"max_new_tokens": 96, "batch_size": 1}}
     workflow = Workflow(tmp_path / "neft", finished.config | long)
@@ -173,16 +208,26 @@ def test_a_run_killed_while_it_probes_tunes_and_generates_ends_with_the_same_byt
     kill_when(workflow, target, f"tiny/tune/{run}/lr0.01/checkpoints/*/*")
     kill_when(workflow, target, f"tiny/generate/{run}/*.parts")
     workflow.snakemake(target)
-    trained = ["mask/tiny-llama/pairs/seed1/low.safetensors", f"tune/{run}/lr0.01/delta.safetensors"]
+    trained = [
+        "mask/tiny-llama/pairs/seed1/low.safetensors",
+        f"tune/{run}/lr0.01/delta.safetensors",
+    ]
     for name in trained:
-        assert (results(workflow) / name).read_bytes() == (results(finished) / name).read_bytes(), name
-    written = [results(workflow) / name for name in (f"generate/{run}/pairs.jsonl", f"score/{run}/pairs/chrf.json")]
+        assert (results(workflow) / name).read_bytes() == (results(finished) / name).read_bytes(), (
+            name
+        )
+    written = [
+        results(workflow) / name
+        for name in (f"generate/{run}/pairs.jsonl", f"score/{run}/pairs/chrf.json")
+    ]
     killed = [path.read_bytes() for path in written]
     workflow.snakemake(target, "--forcerun", "generate_outputs")
     assert [path.read_bytes() for path in written] == killed
 
 
-def test_a_pinned_hub_model_and_dataset_run_offline_from_the_cache(finished, tiny_model, tiny_pairs, tmp_path, monkeypatch):
+def test_a_pinned_hub_model_and_dataset_run_offline_from_the_cache(
+    finished, tiny_model, tiny_pairs, tmp_path, monkeypatch
+):
     revision, data_revision = "a" * 40, "b" * 40
     tiny.write_hub_cache(tmp_path / "hub", "models", "someone/tiny", revision, tiny_model)
     data = tmp_path / "data"
@@ -190,26 +235,44 @@ def test_a_pinned_hub_model_and_dataset_run_offline_from_the_cache(finished, tin
     shutil.copy(tiny_pairs, data / "pairs.tsv")
     tiny.write_hub_cache(tmp_path / "hub", "datasets", "someone/pairs", data_revision, data)
     config = copy.deepcopy(finished.config)
-    config["models"]["tiny-llama"]["source"] = {"kind": "hub", "repo": "someone/tiny", "revision": revision}
+    config["models"]["tiny-llama"]["source"] = {
+        "kind": "hub",
+        "repo": "someone/tiny",
+        "revision": revision,
+    }
     columns = {"source": "en", "target": "fr"}
-    hub = {"kind": "hub", "repo": "someone/pairs", "revision": data_revision, "files": ["pairs.tsv"], "columns": columns}
+    hub = {
+        "kind": "hub",
+        "repo": "someone/pairs",
+        "revision": data_revision,
+        "files": ["pairs.tsv"],
+        "columns": columns,
+    }
     config["datasets"]["pairs"]["source"] = hub
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     workflow = Workflow(tmp_path / "neft", config)
     workflow.snakemake("results/tiny/model/tiny-llama.json", "results/tiny/data/pairs/train.jsonl")
-    assert read_rows(results(workflow) / "data/pairs/train.jsonl") == read_rows(results(finished) / "data/pairs/train.jsonl")
+    assert read_rows(results(workflow) / "data/pairs/train.jsonl") == read_rows(
+        results(finished) / "data/pairs/train.jsonl"
+    )
     ours, theirs = (read_json(results(w) / "model/tiny-llama.json") for w in (workflow, finished))
     assert ours["base_hash"] == theirs["base_hash"]
 
 
-def test_the_method_that_the_readme_adds_runs_its_own_chain_and_trains_the_norms(finished, tmp_path):
+def test_the_method_that_the_readme_adds_runs_its_own_chain_and_trains_the_norms(
+    finished, tmp_path
+):
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if 'Literal["norms"]' in block)
+    code = next(
+        block
+        for block in re.findall(r"```python\n(.*?)```", readme, re.S)
+        if 'Literal["norms"]' in block
+    )
     workflow = Workflow(tmp_path / "neft", finished.config)
     shutil.copytree(finished.folder / "results", workflow.folder / "results")
     shutil.copytree(finished.folder / ".snakemake", workflow.folder / ".snakemake")
-    (workflow.folder / "scripts/neft/methods/norms.py").write_text(code)
+    (workflow.folder / "neft/training/methods/norms.py").write_text(code)
     assert workflow.would_run() == set()
     config = copy.deepcopy(finished.config)
     config["methods"]["norms"] = {"kind": "norms", "learning_rate": 1.0e-2}
@@ -230,10 +293,25 @@ def test_the_report_shows_in_a_browser(finished, tmp_path):
         pytest.skip("no chromium: tests/install-chromium.sh installs it where it may")
     finished.snakemake("--report", "report.html", "--report-stylesheet", "report/style.css")
     page = finished.folder / "report.html"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-    command += ["--disable-component-update", "--no-first-run", "--disable-quic", f"--user-data-dir={tmp_path}"]
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-sync",
+    ]
+    command += [
+        "--disable-component-update",
+        "--no-first-run",
+        "--disable-quic",
+        f"--user-data-dir={tmp_path}",
+    ]
     dom = subprocess.run(
-        [*command, "--virtual-time-budget=10000", "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120
+        [*command, "--virtual-time-budget=10000", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
     ).stdout
     for text in ("Results", "Training", "Neurons", "Set-up", "Neuron-level fine-tuning"):
         assert text in dom, text

@@ -1,4 +1,6 @@
-"""The cluster profile on a real SLURM: the same bytes as at home, cards handed out, and whatever dies is done again."""
+"""The cluster profile on a real SLURM: the same bytes as at home, cards handed out, and whatever
+dies is done again.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,16 @@ from slurm import Cluster, missing, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm, pytest.mark.timeout(600)]
 
-# The test site, laid over the profile as a user would lay it: no accounting database, no network disk, no time to lose.
-SITE = ["--workflow-profile", "profiles/slurm", "--slurm-status-command", "squeue", "--latency-wait", "5"]
+# The test site, laid over the profile as a user would lay it: no accounting database, no network
+# disk, no time to lose.
+SITE = [
+    "--workflow-profile",
+    "profiles/slurm",
+    "--slurm-status-command",
+    "squeue",
+    "--latency-wait",
+    "5",
+]
 SITE += ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
 
 
@@ -27,7 +37,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         importlib.util.find_spec("snakemake_executor_plugin_slurm") is None
     )
     if lacking:
-        message = f"NO SLURM ({', '.join(lacking)}): the cluster profile is NOT tested; see tests/install-slurm.sh"
+        message = (
+            f"NO SLURM ({', '.join(lacking)}): the cluster profile is NOT tested; see"
+            " tests/install-slurm.sh"
+        )
         must = os.environ.get("CI") and os.geteuid() == 0  # root could have installed it
         pytest.fail(message) if must else pytest.skip(message)
     running = Cluster(tmp_path_factory.mktemp("slurm"))
@@ -44,16 +57,22 @@ class Site:
         self.cluster = cluster
         (folder / "profiles").mkdir()
         (folder / "profiles/slurm").symlink_to(ROOT / "profiles/slurm")
-        head = f"import sys\nsys.path.insert(0, {str(ROOT / 'scripts')!r})\nfrom neft.resources import grown\nlocalrules: all\n"
+        head = (
+            f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom neft.workflow.resources import"
+            " grown\n"
+        )
+        head += "localrules: all\n"
         (folder / "Snakefile").write_text(head + rules)
-        self.environment = cluster.environment | {"PYTHONPATH": str(ROOT / "scripts")}
+        self.environment = cluster.environment | {"PYTHONPATH": str(ROOT)}
         self.processes: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Snakemake; its output goes to `log`."""
         command = [sys.executable, "-m", "snakemake", *SITE, *arguments]
         with (self.folder / "log").open("a") as log:
-            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True)
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=log, text=True
+            )
         self.processes.append(process)
         return process
 
@@ -109,18 +128,29 @@ rule one:
 """,
     )
     here.start()
-    wait_for("both jobs run", lambda: all((here.folder / f"{name}.tried").exists() for name in ("late", "cancelled")))
+    wait_for(
+        "both jobs run",
+        lambda: all((here.folder / f"{name}.tried").exists() for name in ("late", "cancelled")),
+    )
     cancelled = next(job for job in here.jobs() if "cancelled" in job["Comment"])
     cluster.command("scancel", cancelled["JobId"])
     yield here
     here.stop()
 
 
-def test_the_tiny_workflow_through_the_profile_ends_with_the_bytes_of_a_local_run(finished, cluster, twice, tmp_path):
+def test_the_tiny_workflow_through_the_profile_ends_with_the_bytes_of_a_local_run(
+    finished, cluster, twice, tmp_path
+):
     workflow = Workflow(tmp_path / "neft", finished.config)
-    cores = len(os.sched_getaffinity(0))  # what the local run took: bytes are the same for the same number of threads
+    cores = len(
+        os.sched_getaffinity(0)
+    )  # what the local run took: bytes are the same for the same number of threads
     run = "tiny-llama/pairs/neft/seed1"
-    results = [f"score/{run}/pairs/chrf.json", f"compare/{run}/pairs/chrf.json", f"score/{run}/pairs/bleu.json"]
+    results = [
+        f"score/{run}/pairs/chrf.json",
+        f"compare/{run}/pairs/chrf.json",
+        f"score/{run}/pairs/bleu.json",
+    ]
     workflow.snakemake(
         *SITE,
         "--set-threads",
@@ -137,13 +167,18 @@ def test_the_tiny_workflow_through_the_profile_ends_with_the_bytes_of_a_local_ru
         f"tune/{run}/chosen/delta.safetensors",
         f"generate/{run}/pairs.jsonl",
     ]:
-        ours, theirs = (folder / "results/tiny" / name for folder in (workflow.folder, finished.folder))
+        ours, theirs = (
+            folder / "results/tiny" / name for folder in (workflow.folder, finished.folder)
+        )
         assert ours.read_bytes() == theirs.read_bytes(), name
     submitted = [job for job in cluster.jobs() if job["WorkDir"] == str(workflow.folder)]
     jobs = {job["Comment"].split("_wildcards")[0]: job for job in submitted}
     assert {job["JobState"] for job in jobs.values()} == {"COMPLETED"}
     for rule in ("train_probe", "tune_model", "generate_outputs"):
-        assert (jobs[f"rule_{rule}"]["Partition"], jobs[f"rule_{rule}"]["TresPerJob"]) == ("gpu", "gres:gpu:1"), rule
+        assert (jobs[f"rule_{rule}"]["Partition"], jobs[f"rule_{rule}"]["TresPerJob"]) == (
+            "gpu",
+            "gres:gpu:1",
+        ), rule
         assert jobs[f"rule_{rule}"]["CPUs/Task"] == str(cores), rule
     assert "TresPerJob" not in jobs["rule_compare_neurons"]
 
@@ -157,12 +192,15 @@ rule tune_model:
     resources: gpu=1, mem_mb=100
     shell: """
         date +%s.%N > started.{wildcards.n}
-        python -m neft.cards {resources.gpu} sh -c 'sleep 4; echo $CUDA_VISIBLE_DEVICES' > {output}
+        python -m neft.workflow.gpus {resources.gpu} sh -c 'sleep 4; echo $CUDA_VISIBLE_DEVICES' > {output}
         date +%s.%N >> {output}
         """
 ''')
     process = here.start("--set-threads", "tune_model=1")
-    wait_for("a job waits for a card", lambda: [job for job in here.jobs() if job["Reason"] == "Resources"])
+    wait_for(
+        "a job waits for a card",
+        lambda: [job for job in here.jobs() if job["Reason"] == "Resources"],
+    )
     assert process.wait(timeout=120) == 0, here.log
     starts = {name: float((here.folder / f"started.{name}").read_text()) for name in "abc"}
     texts = {name: (here.folder / f"out/{name}").read_text().split() for name in "abc"}
@@ -181,17 +219,21 @@ rule tune_model:
     output: "out/cards"
     resources: gpu=1, mem_mb=500
     shell: """
-        python -m neft.cards {resources.gpu} python -m neft.ranks {resources.gpu} show.py {output}
+        python -m neft.workflow.gpus {resources.gpu} python -m neft.workflow.processes {resources.gpu} show.py {output}
         cat {output}.* > {output}
         """
 ''')
     (here.folder / "show.py").write_text(
-        "import os, pathlib, sys\n"
-        "names = ('RANK', 'WORLD_SIZE', 'CUDA_VISIBLE_DEVICES')\n"
-        "pathlib.Path(sys.argv[1] + '.' + os.environ['RANK']).write_text(' '.join(map(os.environ.get, names)) + chr(10))\n"
+        "import os, pathlib, sys\nnames = ('RANK', 'WORLD_SIZE',"
+        " 'CUDA_VISIBLE_DEVICES')\npathlib.Path(sys.argv[1] + '.' +"
+        " os.environ['RANK']).write_text(' '.join(map(os.environ.get, names)) + chr(10))\n"
     )
     process = here.start(
-        "--set-threads", "tune_model=1", "--set-resources", "tune_model:gpu=2", "tune_model:slurm_partition=gpu"
+        "--set-threads",
+        "tune_model=1",
+        "--set-resources",
+        "tune_model:gpu=2",
+        "tune_model:slurm_partition=gpu",
     )
     assert process.wait(timeout=120) == 0, here.log
     assert (here.folder / "out/cards").read_text() == "0 2 0,1\n1 2 0,1\n"
@@ -219,7 +261,10 @@ rule one:
     orphans = [job for job in here.jobs() if job["JobState"] == "RUNNING"]
     assert {job["JobName"] for job in orphans} == {name}
     cluster.command("scancel", "--name", name)
-    wait_for("the orphan is gone", lambda: all(job["JobState"] not in ("RUNNING", "COMPLETING") for job in here.jobs()))
+    wait_for(
+        "the orphan is gone",
+        lambda: all(job["JobState"] not in ("RUNNING", "COMPLETING") for job in here.jobs()),
+    )
     assert here.run("--unlock") == 0
     assert here.run() == 0, here.log
     assert sorted((here.folder / "started").read_text().split()) == ["long", "long", "quick"]

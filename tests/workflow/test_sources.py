@@ -1,4 +1,6 @@
-"""Sources through their real rules, offline: a wheel and an sdist from a folder, a hub data set from the cache."""
+"""Sources through their real rules, offline: a wheel and an sdist from a folder, a hub data set
+from the cache.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
 
 
 def catalog(column: int) -> bytes:
-    """The tiny pairs as a .po file: English messages, translated to French (1) or to themselves in capitals (0)."""
-    entries = [f'msgid "{en}"\nmsgstr "{fr if column else en.upper()}"\n' for en, fr in tiny.pairs()]
+    """The tiny pairs as a .po file: English messages, translated to French (1) or to themselves in
+    capitals (0).
+    """
+    entries = [
+        f'msgid "{en}"\nmsgstr "{fr if column else en.upper()}"\n' for en, fr in tiny.pairs()
+    ]
     return (PO + "\n".join(entries)).encode()
 
 
@@ -26,14 +32,29 @@ def test_a_join_of_a_wheel_and_an_sdist_and_a_hub_dataset_are_fetched_read_and_c
     shelf, cache = tmp_path / "shelf", tmp_path / "hub"
     shelf.mkdir()
     wheel = tiny.write_wheel(shelf, "pack-fr", "1.0", {"pack/fr.po": catalog(1)})
-    sdist = tiny.write_tar(shelf / "pack_en-1.0.tar.gz", {"pack_en-1.0/setup.py": b"exit(1)", "pack_en-1.0/en.po": catalog(0)})
+    sdist = tiny.write_tar(
+        shelf / "pack_en-1.0.tar.gz",
+        {"pack_en-1.0/setup.py": b"exit(1)", "pack_en-1.0/en.po": catalog(0)},
+    )
     tiny.write_hub_cache(cache, "datasets", "org/pairs", REVISION, tiny_pairs.parent)
-    for variable, value in (("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", shelf), ("HF_HUB_CACHE", cache), ("HF_HUB_OFFLINE", "1")):
+    for variable, value in (
+        ("PIP_NO_INDEX", "1"),
+        ("PIP_FIND_LINKS", shelf),
+        ("HF_HUB_CACHE", cache),
+        ("HF_HUB_OFFLINE", "1"),
+    ):
         monkeypatch.setenv(variable, str(value))
 
     def part(package: str, path) -> dict:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return {"kind": "wheel", "package": package, "version": "1.0", "sha256": sha256, "format": "po", "members": "*.po"}
+        return {
+            "kind": "wheel",
+            "package": package,
+            "version": "1.0",
+            "sha256": sha256,
+            "format": "po",
+            "members": "*.po",
+        }
 
     columns = {"pivot": "source", "context": "context", "text": "target"}
     config = copy.deepcopy(tiny_config)
@@ -55,7 +76,10 @@ def test_a_join_of_a_wheel_and_an_sdist_and_a_hub_dataset_are_fetched_read_and_c
     wanted = [f"results/tiny/data/{name}/train.jsonl" for name in ("joined", "hub")]
     workflow.snakemake(*wanted)
 
-    train = [[json.loads(line) for line in (workflow.folder / path).read_text().splitlines()] for path in wanted]
+    train = [
+        [json.loads(line) for line in (workflow.folder / path).read_text().splitlines()]
+        for path in wanted
+    ]
     assert [len(rows) for rows in train] == [32, 32]
     capitals = {fr: en.upper() for en, fr in tiny.pairs()}
     assert all(capitals[row["source"]] == row["target"] for row in train[0])

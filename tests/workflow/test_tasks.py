@@ -12,7 +12,7 @@ import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
 import tiny
-from neft.files import read_json, read_rows
+from neft.storage.files import read_json, read_rows
 
 METHODS = {"base": {"kind": "base"}, "full": {"kind": "full", "learning_rate": 1e-2}}
 LABELS = ("entailment", "neutral", "contradiction")
@@ -20,37 +20,78 @@ SPLITS = {"train": 16, "dev": 4, "test": 6}
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     return {"kind": "files", "paths": str(path)}
 
 
 def datasets(folder: Path) -> dict[str, Any]:
-    """NLI in English and French, summaries from English into both, instructions with and without input, and chats."""
+    """NLI in English and French, summaries from English into both, instructions with and without
+    input, and chats.
+    """
     english, french = (list(texts) for texts in zip(*tiny.pairs(), strict=True))
     result: dict[str, Any] = {}
     for code, texts in (("en", english), ("fr", french)):
-        rows = [{"premise": p, "hypothesis": h, "gold": LABELS[n % 3]} for n, (p, h) in enumerate(itertools.pairwise(texts))]
+        rows = [
+            {"premise": p, "hypothesis": h, "gold": LABELS[n % 3]}
+            for n, (p, h) in enumerate(itertools.pairwise(texts))
+        ]
         words = {"entailment": "yes", "neutral": "maybe", "contradiction": "no"}
-        task = {"kind": "nli", "language": code, "labels": words, "prompt": "{premise}? {hypothesis}?"}
+        task = {
+            "kind": "nli",
+            "language": code,
+            "labels": words,
+            "prompt": "{premise}? {hypothesis}?",
+        }
         source = write(folder / f"nli-{code}.jsonl", rows) | {"columns": {"label": "gold"}}
         result[f"nli-{code}"] = {"task": task, "source": source, "splits": SPLITS}
         rows = [
-            {"document": f"{a}. {b}. {a}.", "summary": s} for (a, b), s in zip(itertools.pairwise(english), texts, strict=False)
+            {"document": f"{a}. {b}. {a}.", "summary": s}
+            for (a, b), s in zip(itertools.pairwise(english), texts, strict=False)
         ]
-        task = {"kind": "summarization", "source_language": "en", "target_language": code, "max_document_tokens": 10}
+        task = {
+            "kind": "summarization",
+            "source_language": "en",
+            "target_language": code,
+            "max_document_tokens": 10,
+        }
         task["prompt"] = "Sum up:\n{document}"
-        result[f"sum-{code}"] = {"task": task, "source": write(folder / f"sum-{code}.jsonl", rows), "splits": SPLITS}
+        result[f"sum-{code}"] = {
+            "task": task,
+            "source": write(folder / f"sum-{code}.jsonl", rows),
+            "splits": SPLITS,
+        }
     rows = [{"instruction": "In French", "input": en, "output": fr} for en, fr in tiny.pairs()]
     rows += [{"instruction": f"Say {en}", "input": "", "output": fr} for en, fr in tiny.pairs()]
     source = write(folder / "alpaca.jsonl", rows)
-    result["alpaca"] = {"task": {"kind": "instruction", "language": "fr"}, "source": source, "splits": SPLITS}
+    result["alpaca"] = {
+        "task": {"kind": "instruction", "language": "fr"},
+        "source": source,
+        "splits": SPLITS,
+    }
     rows = [
-        {"messages": [{"role": "user", "content": en}, {"role": "assistant", "content": fr}, *second], "more": 1}
+        {
+            "messages": [
+                {"role": "user", "content": en},
+                {"role": "assistant", "content": fr},
+                *second,
+            ],
+            "more": 1,
+        }
         for n, (en, fr) in enumerate(tiny.pairs())
-        for second in [[{"role": "user", "content": "Again"}, {"role": "assistant", "content": fr}] if n % 2 else []]
+        for second in [
+            [{"role": "user", "content": "Again"}, {"role": "assistant", "content": fr}]
+            if n % 2
+            else []
+        ]
     ]
     source = write(folder / "chats.jsonl", rows)
-    result["chats"] = {"task": {"kind": "chat", "language": "fr"}, "source": source, "splits": SPLITS}
+    result["chats"] = {
+        "task": {"kind": "chat", "language": "fr"},
+        "source": source,
+        "splits": SPLITS,
+    }
     return result
 
 
@@ -58,11 +99,18 @@ def datasets(folder: Path) -> dict[str, Any]:
 def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """The results of one run of all tasks."""
     folder = tmp_path_factory.mktemp("tasks")
-    tests = {"nli-en": ["nli-en", "nli-fr"], "sum-en": ["sum-en", "sum-fr"], "alpaca": ["alpaca", "chats"], "chats": ["chats"]}
+    tests = {
+        "nli-en": ["nli-en", "nli-fr"],
+        "sum-en": ["sum-en", "sum-fr"],
+        "alpaca": ["alpaca", "chats"],
+        "chats": ["chats"],
+    }
     config = {
         "name": "tiny",
         "seeds": [1],
-        "models": {"tiny": {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}},
+        "models": {
+            "tiny": {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}
+        },
         "datasets": datasets(folder),
         "probe": {"learning_rate": 1.0e-2, "steps": 2},
         "methods": METHODS,
@@ -89,7 +137,9 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
 def test_every_pair_of_training_and_test_set_is_in_the_table(done: Path):
     with (done / "tables/main.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "full"]
-    found = {(row["dataset"], row["test"]): (bool(row["accuracy"]), bool(row["chrf"])) for row in rows}
+    found = {
+        (row["dataset"], row["test"]): (bool(row["accuracy"]), bool(row["chrf"])) for row in rows
+    }
     assert found == {
         ("nli-en", "nli-en"): (True, False),
         ("nli-en", "nli-fr"): (True, False),
@@ -113,15 +163,24 @@ def test_likelihoods_of_all_labels_are_kept_in_both_languages(done: Path):
 
 def test_cut_documents_are_counted_in_training_and_in_generation(done: Path):
     metrics = read_json(done / "tune/tiny/sum-en/full/seed1/chosen/metrics.json")
-    assert metrics["cut"] == {"train": 16, "dev": 4} and metrics["dropped_too_long"] == {"train": 0, "dev": 0}
+    assert metrics["cut"] == {"train": 16, "dev": 4} and metrics["dropped_too_long"] == {
+        "train": 0,
+        "dev": 0,
+    }
     assert read_json(done / "generate/tiny/sum-en/full/seed1/sum-fr.json")["cut"] == 6
 
 
 def test_prompts_of_instructions_and_chats_become_sources(done: Path):
-    sources = [row["source"] for row in read_rows(done / "generate/tiny/alpaca/full/seed1/alpaca.jsonl")]
+    sources = [
+        row["source"] for row in read_rows(done / "generate/tiny/alpaca/full/seed1/alpaca.jsonl")
+    ]
     assert {source.startswith("In French\n") for source in sources} == {True, False}
-    chats = [row["source"] for row in read_rows(done / "generate/tiny/chats/full/seed1/chats.jsonl")]
-    assert any(source.endswith("\nuser: Again") for source in chats) and all(source.startswith("user: ") for source in chats)
+    chats = [
+        row["source"] for row in read_rows(done / "generate/tiny/chats/full/seed1/chats.jsonl")
+    ]
+    assert any(source.endswith("\nuser: Again") for source in chats) and all(
+        source.startswith("user: ") for source in chats
+    )
 
 
 def test_the_page_of_samples_names_the_language_of_every_text(done: Path):

@@ -1,4 +1,6 @@
-"""`make verify`: every hash of a finished experiment is rechecked, and whatever was changed is named."""
+"""`make verify`: every hash of a finished experiment is rechecked, and whatever was changed is
+named.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from harness import Workflow
 
-from neft.files import read_json
+from neft.storage.files import read_json
 
 RUN = "tiny-llama/pairs/neft/seed1"
 
@@ -20,7 +22,7 @@ def verify(workflow: Workflow, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [sys.executable, "-m", "neft", "verify", *arguments],
         cwd=workflow.folder,
-        env=os.environ | {"PYTHONPATH": "scripts", "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | {"PYTHONPATH": ".", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -82,14 +84,31 @@ def test_a_missing_file_is_named(finished):
     result = verify(finished, "results/tiny")
     path.write_bytes(content)
     assert result.returncode == 1
-    assert f"results/tiny/score/{RUN}/pairs/bleu.json: " in result.stderr and "no such file" in result.stderr
+    assert (
+        f"results/tiny/score/{RUN}/pairs/bleu.json: " in result.stderr
+        and "no such file" in result.stderr
+    )
 
 
 def test_a_results_own_provenance_leads_from_its_score_to_the_users_data(finished, tiny_pairs):
-    record = read_json(finished.folder / f"results/tiny/score/{RUN.removesuffix('/seed1')}/seed1/pairs.provenance.json")
+    record = read_json(
+        finished.folder
+        / f"results/tiny/score/{RUN.removesuffix('/seed1')}/seed1/pairs.provenance.json"
+    )
     rules = {job["rule"] for job in record["jobs"]}
-    assert {"read_source", "prepare_model", "train_probe", "select_neurons", "tune_model", "score_outputs"} <= rules
+    assert {
+        "read_source",
+        "prepare_model",
+        "train_probe",
+        "select_neurons",
+        "tune_model",
+        "score_outputs",
+    } <= rules
     tuning = next(job for job in record["jobs"] if job["rule"] == "tune_model")
-    assert tuning["spec"]["seed"] == 1 and tuning["spec"]["method"]["kind"] == "neft" and len(tuning["code"]) == 16
+    assert (
+        tuning["spec"]["seed"] == 1
+        and tuning["spec"]["method"]["kind"] == "neft"
+        and len(tuning["code"]) == 16
+    )
     assert not any("lora" in path for path in record["files"])
     assert str(tiny_pairs) in record["files"]

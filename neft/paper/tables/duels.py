@@ -1,0 +1,272 @@
+"""A table of duels: every method of one list against every method of another (Xu et al. 2025, Table
+7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from neft.paper import cells, paired, published
+from neft.paper.published import TableSpec
+from neft.reporting.typeset import Cell, Sheet
+from neft.results import runs
+from neft.schema import Name
+
+READS = frozenset({"runs", "pairs"})
+
+
+class Spec(TableSpec):
+    """Every method of `rows` against every one of `columns`, on each test set of the experiments
+    that name the table.
+    """
+
+    kind: Literal["duels"]
+    """The kind of table."""
+    rows: tuple[Name, ...] = Field(min_length=1)
+    """Keys of `methods` (LoRA of several ranks, say)."""
+    columns: tuple[Name, ...] = Field(min_length=1)
+    """Keys of `methods` (NeFT of several budgets, say): whose wins are counted."""
+
+
+class Duel(NamedTuple):
+    """Two methods on one test set: their scores and the paired test between them."""
+
+    row: cells.Score
+    column: cells.Score
+    test: paired.Paired
+    """Of the column's score less the row's."""
+    row_published: published.Value | None
+    column_published: published.Value | None
+
+    @property
+    def winner(self) -> str:
+        """The method with the higher mean, or nothing."""
+        return _winner(self.row.mean, self.column.mean, self.row, self.column)
+
+    @property
+    def significant(self) -> bool:
+        """Whether the test tells the two apart."""
+        return self.test.p < paired.LEVEL
+
+    @property
+    def published_winner(self) -> str | None:
+        """The published winner; None where a value is missing or the two are of different
+        versions.
+        """
+        row, column = self.row_published, self.column_published
+        if row is None or column is None or row.version != column.version:
+            return None
+        return _winner(row.value, column.value, self.row, self.column)
+
+
+def _winner(row_value: float, column_value: float, row: cells.Score, column: cells.Score) -> str:
+    if row_value == column_value:
+        return ""
+    return (row if row_value > column_value else column).run.method
+
+
+def build(
+    spec: Mapping[str, Any], root: Path, published_file: Path | None
+) -> tuple[list[dict[str, Any]], list[Sheet]]:
+    """Rows of the CSV, one for each duel and seed; a sheet that counts wins, and one with the duels
+    of each test and metric.
+
+    spec: {title, rows, columns, baseline, runs}; root: `results/<name>`. In the CSV `difference` is
+    the column's score less the row's, of a seed, and `mean_difference`, `winner` and `p` (the
+    largest of the seeds'; 1 if they disagree) of all.
+    """
+    values = published.read(published_file, ("model", "train", "test", "method", "metric"))
+    places: dict[tuple[str, str, str, str], list[Duel]] = {}
+    for group in runs.group(runs.parse(spec["runs"])):
+        found = {(score.run.method, score.metric): score for score in cells.scores(root, group)}
+        for metric in dict.fromkeys(metric for _, metric in found):
+            duels = [
+                Duel(
+                    found[row, metric],
+                    found[column, metric],
+                    test,
+                    *(values.get(found[m, metric].key) for m in (row, column)),
+                )
+                for row, column in product(spec["rows"], spec["columns"])
+                if (row, metric) in found and (column, metric) in found
+                for test in [
+                    paired.compare(
+                        root, group.methods[column], group.methods[row], metric, spec["baseline"]
+                    )
+                ]
+            ]
+            if duels:
+                places[group.model, group.dataset, group.test, metric] = duels
+    records = [record for duels in places.values() for duel in duels for record in _records(duel)]
+    sheets = [_sheet(spec, place, duels) for place, duels in places.items()]
+    return records, [_wins(spec, places), *sheets]
+
+
+def _records(duel: Duel) -> Iterator[dict[str, Any]]:
+    row, column = duel.row, duel.column
+    row_values, column_values = (
+        {one.seed: one.value for one in score.measured} for score in (row, column)
+    )
+    for seed, difference in zip(duel.test.seeds, duel.test.differences, strict=True):
+        yield {
+            "model": row.run.model,
+            "train": row.train,
+            "test": row.run.test,
+            "metric": row.metric,
+            "row": row.run.method,
+            "column": column.run.method,
+            "row_parameters": row.measured[0].parameters,
+            "column_parameters": column.measured[0].parameters,
+            "seed": seed,
+            "row_value": row_values[seed],
+            "column_value": column_values[seed],
+            "difference": difference,
+            "seeds": len(duel.test.seeds),
+            "mean_difference": duel.test.difference,
+            "winner": duel.winner,
+            "p": duel.test.p,
+            **{f"row_{key}": value for key, value in published.record(duel.row_published).items()},
+            **{
+                f"column_{key}": value
+                for key, value in published.record(duel.column_published).items()
+            },
+            "published_winner": duel.published_winner,
+        }
+
+
+def _sheet(
+    spec: Mapping[str, Any], place: tuple[str, str, str, str], duels: Sequence[Duel]
+) -> Sheet:
+    """Every method of the rows against every one of the columns, in one metric on one test set."""
+    model, train, test, _ = place
+    across = {duel.column.run.method: duel.column for duel in duels}
+    down = {duel.row.run.method: duel.row for duel in duels}
+    cells_of = {(duel.row.run.method, duel.column.run.method): duel for duel in duels}
+    header = [
+        "Method",
+        "% trained",
+        "Score",
+        *(f"{method} {score.mean:.1f}" for method, score in across.items()),
+    ]
+    rows = [
+        [Cell(name), Cell(f"{score.measured[0].percent:.2f}"), Cell(f"{score.mean:.1f}")]
+        + [_duel(cells_of[name, method]) for method in across]
+        for name, score in down.items()
+    ]
+    signature = duels[0].row.signature
+    notes = [
+        (
+            "Cells",
+            (
+                "score of the column's method less that of the row's; bold where the column's is"
+                " higher."
+            ),
+        ),
+        (
+            "*",
+            (
+                f"a paired test tells them apart (p < {paired.LEVEL}, for each seed, not corrected"
+                " for the number of duels)."
+            ),
+        ),
+        (duels[0].row.title, signature),
+    ]
+    title = f"{spec['title']}: {duels[0].row.title}, {model} tuned on {train}, tested on {test}"
+    values = [
+        value for duel in duels for value in (duel.row_published, duel.column_published) if value
+    ]
+    if values:
+        notes.append(
+            (
+                "[ ]",
+                "the published difference, of one version; marked if either number is in doubt.",
+            )
+        )
+    return Sheet(title, header, rows, [*notes, *published.notes(values)])
+
+
+def _duel(duel: Duel) -> Cell:
+    row, column = duel.row_published, duel.column_published
+    detail = ""
+    if row and column and row.version == column.version:
+        marks = "".join(
+            published.MARKS[doubt]
+            for doubt in published.DOUBTS
+            if doubt in (row.suspect, column.suspect)
+        )
+        detail = f"[{column.value - row.value:+.1f}{marks}]"
+    text = f"{duel.test.difference:+.1f}{'*' * duel.significant}"
+    return Cell(text, bold=duel.winner == duel.column.run.method, detail=detail)
+
+
+def _wins(
+    spec: Mapping[str, Any], places: Mapping[tuple[str, str, str, str], Sequence[Duel]]
+) -> Sheet:
+    """How many duels the columns' methods win, by training set, test set and metric, and in all."""
+
+    def line(name: str, metric: str, duels: Sequence[Duel]) -> list[Cell]:
+        won = [duel for duel in duels if duel.winner == duel.column.run.method]
+        lost = [duel for duel in duels if duel.winner == duel.row.run.method]
+        told = [duel.published_winner for duel in duels if duel.published_winner is not None]
+        kept = sum(duel.published_winner == duel.column.run.method for duel in duels)
+        counts = [
+            len(duels),
+            len(won),
+            sum(duel.significant for duel in won),
+            len(lost),
+            sum(d.significant for d in lost),
+        ]
+        return [
+            Cell(name),
+            Cell(metric),
+            *(Cell(str(count)) for count in counts),
+            Cell(f"{kept} of {len(told)}" if told else "–"),
+        ]
+
+    rows = [
+        line(
+            (
+                f"{train}, {test}"
+                if len({place[0] for place in places}) == 1
+                else f"{model}: {train}, {test}"
+            ),
+            metric,
+            duels,
+        )
+        for (model, train, test, metric), duels in places.items()
+    ]
+    for metric in dict.fromkeys(place[3] for place in places):
+        lists = [duels for place, duels in places.items() if place[3] == metric]
+        if len(lists) > 1:
+            rows.append(line("all", metric, [duel for duels in lists for duel in duels]))
+    header = [
+        "Trained on, tested on",
+        "Metric",
+        "Duels",
+        "Won",
+        "… significantly",
+        "Lost",
+        "… significantly",
+        "Published: won",
+    ]
+    columns, others = ", ".join(spec["columns"]), ", ".join(spec["rows"])
+    notes = [
+        ("Won", f"by {columns} over {others}: the higher mean over seeds."),
+        (
+            "… significantly",
+            (
+                f"by a paired test (p < {paired.LEVEL} for each seed; not corrected for the number"
+                " of duels)."
+            ),
+        ),
+        (
+            "Duels",
+            "that share a method, or rows of a test set, are not independent of one another.",
+        ),
+    ]
+    return Sheet(f"{spec['title']}: wins", header, rows, notes)

@@ -1,0 +1,179 @@
+"""A table of scores: what the methods of some experiments reach on their test sets (Xu et al. 2025,
+Tables 1 to 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from neft.paper import cells, published
+from neft.paper.published import TableSpec
+from neft.reporting.typeset import Cell, Sheet
+from neft.results import runs
+
+READS = frozenset({"runs"})
+
+
+class Spec(TableSpec):
+    """Scores of all methods of the experiments that name the table, on each of their test sets."""
+
+    kind: Literal["scores"]
+    """The kind of table."""
+
+
+def build(
+    spec: Mapping[str, Any], root: Path, published_file: Path | None
+) -> tuple[list[dict[str, Any]], list[Sheet]]:
+    """Rows of the CSV, one for each score and seed, and a sheet for each model and set of metrics.
+
+    spec: {title, runs, trials: {method: number}}; root: `results/<name>`. In the CSV `mean` and its
+    interval, over seeds, are those of all rows of a score; an empty field is a number that doesn't
+    exist.
+    """
+    values = published.read(published_file, ("model", "train", "test", "method", "metric"))
+    groups = runs.group(runs.parse(spec["runs"]))
+    found = [score for group in groups for score in cells.scores(root, group)]
+    records = [
+        record
+        for score in found
+        for record in _records(score, spec["trials"], values.get(score.key))
+    ]
+    sheets: dict[tuple[str, ...], list[cells.Score]] = {}
+    for score in found:
+        sheets.setdefault((score.run.model, *score.run.metrics), []).append(score)
+    return records, [_sheet(spec, key[0], shown, values) for key, shown in sheets.items()]
+
+
+def _records(
+    score: cells.Score, trials: Mapping[str, int], value: published.Value | None
+) -> Iterator[dict[str, Any]]:
+    low, high = score.over_seeds or (None, None)
+    for one in score.measured:
+        yield {
+            "model": score.run.model,
+            "train": score.train,
+            "test": score.run.test,
+            "method": score.run.method,
+            "kind": score.run.kind,
+            "metric": score.metric,
+            "seed": one.seed,
+            "value": one.value,
+            "low": one.low,
+            "high": one.high,
+            "seeds": len(score.measured),
+            "mean": score.mean,
+            "mean_low": low,
+            "mean_high": high,
+            "trainable_parameters": one.parameters,
+            "percent": one.percent,
+            "learning_rate": one.learning_rate,
+            "epochs": one.epochs,
+            "trials": trials.get(score.run.method),
+            **published.record(value),
+            "signature": score.signature,
+            "notes": " ".join(score.notes),
+        }
+
+
+def _sheet(
+    spec: Mapping[str, Any],
+    model: str,
+    shown: Sequence[cells.Score],
+    values: Mapping[tuple[str, ...], published.Value],
+) -> Sheet:
+    """A row for each training set, test set and method; a column for each metric, and one for what
+    is published of it.
+    """
+    metrics = {score.metric: score.title for score in shown}
+    beside = {
+        metric for metric in metrics if any(s.metric == metric and s.key in values for s in shown)
+    }
+    places: dict[tuple[str, str, str], dict[str, cells.Score]] = {}
+    best: dict[tuple[str, str, str], float] = {}
+    for score in shown:
+        places.setdefault((score.train, score.run.test, score.run.method), {})[score.metric] = score
+        place = (score.train, score.run.test, score.metric)
+        best[place] = max(best.get(place, score.mean), score.mean)
+    header = ["Trained on, tested on", "Method", "% trained", "Learning rate", "Epochs"]
+    for metric, title in metrics.items():
+        header += [title, "Published"] if metric in beside else [title]
+    rows = []
+    for (train, test, method), row in places.items():
+        first = next(iter(row.values()))
+        line = [
+            Cell(f"{train}, {test}"),
+            Cell(method),
+            Cell(f"{first.measured[0].percent:.2f}"),
+            *_chosen(first),
+        ]
+        for metric in metrics:
+            line.append(_cell(row[metric], best[train, test, metric]))
+            line += [published.cell(values.get(row[metric].key))] if metric in beside else []
+        rows.append(line)
+    return Sheet(f"{spec['title']} ({model})", header, rows, _notes(spec, shown, values))
+
+
+def _chosen(score: cells.Score) -> list[Cell]:
+    """Learning rate and epochs of the trials that dev loss chose, of each seed where they
+    differ.
+    """
+    return [
+        (
+            Cell(" or ".join(dict.fromkeys(f"{getattr(one, key):g}" for one in score.measured)))
+            if score.run.tuned
+            else Cell("–")
+        )
+        for key in ("learning_rate", "epochs")
+    ]
+
+
+def _cell(score: cells.Score, best: float) -> Cell:
+    rows = f"[{score.over_rows[0]:.1f}, {score.over_rows[1]:.1f}]"
+    seeds = f"({score.over_seeds[0]:.1f} to {score.over_seeds[1]:.1f}) " if score.over_seeds else ""
+    return Cell(f"{score.mean:.1f}", bold=score.mean == best, detail=seeds + rows)
+
+
+def _notes(
+    spec: Mapping[str, Any],
+    shown: Sequence[cells.Score],
+    values: Mapping[tuple[str, ...], published.Value],
+) -> list[tuple[str, str]]:
+    notes = [
+        ("Bold", "the best of each training set and test set."),
+        ("[ ]", "95 % interval over test rows; it says nothing about other training seeds."),
+    ]
+    seeds = max(len(score.measured) for score in shown)
+    if seeds > 1:
+        notes.append(
+            (
+                "( )",
+                (
+                    f"95 % interval over up to {seeds} seeds (Student's t). Values are means over"
+                    " seeds."
+                ),
+            )
+        )
+    trials = {
+        score.run.method: spec["trials"].get(score.run.method, 1)
+        for score in shown
+        if score.run.tuned
+    }
+    if len(set(trials.values())) > 1:
+        counts = ", ".join(f"{method} {count}" for method, count in trials.items())
+        notes.append(
+            (
+                "Trials",
+                f"not the same number for all methods, which favours those with more: {counts}.",
+            )
+        )
+    elif trials and (count := next(iter(trials.values()))) > 1:
+        notes.append(
+            ("Learning rate, epochs", f"those with the lowest dev loss of {count} trials.")
+        )
+    notes += published.notes(values[score.key] for score in shown if score.key in values)
+    return notes + [
+        (title, signature)
+        for title, signature in dict.fromkeys((score.title, score.signature) for score in shown)
+    ]

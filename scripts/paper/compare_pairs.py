@@ -1,0 +1,46 @@
+"""Compare pairs of methods on the same test rows by a paired test.
+
+Reads   OUTPUTS (jsonl)     outputs of every method, on the same rows
+        SEGMENTS (json)     scores of their segments, for a metric that another rule computes (COMET)
+Writes  pairs.json          {signature, pairs: [{first, second, first_value, second_value, p}]}
+
+--spec  {"metric": {"kind", …}, "language": of the outputs, "methods": [names, in the order of the files],
+        "pairs": [[first, second], …]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neft import plugins
+from neft.scoring.scores import check_aligned, read_rows
+from neft.script import parser, run
+from neft.storage import files
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--outputs", nargs="+", required=True)
+    arguments.add_argument("--segments", nargs="+")
+    arguments.add_argument("--pairs", required=True)
+    args = arguments.parse_args(argv)
+
+    metric, language = args.spec["metric"], args.spec["language"]
+    plugin = plugins.load("metrics", metric["kind"])
+    segments = args.segments or [None] * len(args.outputs)
+    rows = {
+        name: read_rows(outputs, scored)
+        for name, outputs, scored in zip(args.spec["methods"], args.outputs, segments, strict=True)
+    }
+    found, signature = [], None
+    for first, second in args.spec["pairs"]:
+        check_aligned(rows[first], rows[second], first, second)
+        result = plugin.paired(rows[first], rows[second], metric, language)
+        values = {"first_value": result.value, "second_value": result.baseline_value, "p": result.p}
+        found.append({"first": first, "second": second, **values})
+        signature = result.signature
+    files.write_json(args.pairs, {"signature": signature, "pairs": found})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,93 @@
+"""Say in plain words which of the publication's claims hold in this experiment.
+
+Reads   results/<name>/{score,compare,pairs,tune,tables}/…   scores, paired tests, sizes and losses of runs, overlaps
+Writes  summary.md   a verdict for each claim, with the tests behind it
+
+--spec  {"name", "baseline": "full", "runs": [as for make_table], "pairs": [{"model", "dataset", "test", "metric",
+        "claims": {claim: [[first, second], …]}}, …], "overlaps": [names], "trials": {method: number}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neft.paper import verdicts
+from neft.paper.paired import LEVEL
+from neft.reporting.typeset import Cell, Sheet, markdown_table
+from neft.results import runs
+from neft.script import parser, run
+from neft.storage import files
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
+    arguments.add_argument("--summary", type=Path, required=True)
+    args = arguments.parse_args(argv)
+    files.write_text(args.summary, text(args.spec, verdicts.findings(args.spec, args.results)))
+
+
+def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
+    """The page: all verdicts at a glance, how they were come by, then each with its tests."""
+    glance = Sheet(
+        "",
+        ["Claim", "Here"],
+        [[Cell(finding.claim), Cell(finding.verdict, bold=True)] for finding in found],
+        [],
+    )
+    seeds = len({run.seed for run in runs.parse(spec["runs"])}) if spec["runs"] else 0
+    parts = [
+        f"# Which of the publication's claims hold in `{spec['name']}`",
+        markdown_table(glance),
+        (
+            "A claim is judged by paired tests on the test rows, in each experiment's first"
+            f" metric. {_seeds(seeds)}"
+        ),
+        (
+            "p is two-sided, and corrected for the number of tests of its claim (Holm); below"
+            f" {LEVEL} a difference counts. A bootstrap of n resamples gives no p below 2 / (n +"
+            " 1), or 1 / (n + 1) for means of segments, however clear the difference: many tests"
+            " need many resamples. Tests that share models or rows are not independent."
+        ),
+        _trials(spec["trials"]),
+    ]
+    for finding in found:
+        parts += [
+            f"## {finding.claim}",
+            finding.sentence,
+            *([markdown_table(finding.sheet)] if finding.sheet else []),
+        ]
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _seeds(seeds: int) -> str:
+    if seeds <= 1:
+        return (
+            "There is one seed: a test speaks of these very runs, and not of what another seed"
+            " would give."
+        )
+    return (
+        f"There are {seeds} seeds: differences are means over them, p is the largest of theirs, and"
+        " 1 where they disagree on who is ahead."
+    )
+
+
+def _trials(trials: Mapping[str, int]) -> str:
+    if len(set(trials.values())) <= 1:
+        count = max(trials.values(), default=0)
+        return (
+            f"Every method's learning rate is that of the best of {count} trials by dev loss."
+            if count > 1
+            else ""
+        )
+    counts = ", ".join(f"{method} {count}" for method, count in trials.items())
+    return (
+        "**Not all methods had the same number of trials**, which favours those with more:"
+        f" {counts}."
+    )
+
+
+if __name__ == "__main__":
+    run(main)

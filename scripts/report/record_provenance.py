@@ -1,0 +1,150 @@
+"""Record what made the results: code, machine, packages, and for every file its hash and the job
+that made it, out of what.
+
+Reads   RESULTS/            all of the experiment's files; models, deltas and what was fetched are told by their records
+        .snakemake/metadata Snakemake's notes on its outputs
+Writes  provenance.json     {time, git, python, platform, machine, packages, spec, jobs: [{rule, spec, code, inputs, outputs}],
+                            files: {path: {sha256, bytes}}, records: {path: record}}
+        RESULTS/tune/…/chosen/provenance.json, RESULTS/score/…/<test>.provenance.json
+                            the same without records, of all that one run's tuning and its scores come from
+
+--spec  anything that belongs in the record, such as {"config": …}
+
+Nothing is named one by one: of a large experiment that is more than a command line holds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from neft.results import provenance
+from neft.script import parser, run
+from neft.storage import files
+
+RECORDS = (
+    "model/*.json",
+    "data/*/counts.json",
+    "tune/*/*/*/*/chosen/delta.json",
+    "tune/*/*/*/*/chosen/metrics.json",
+    "score/*/*/*/*/*/*.json",
+)
+"""What is copied, since it is small and says most."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--results", required=True, type=Path)
+    arguments.add_argument("--provenance", required=True)
+    args = arguments.parse_args(argv)
+
+    made = provenance.jobs(provenance.notes(provenance.METADATA, f"{args.results}/"))
+    results = products(args.results)
+    sums = provenance.sums(
+        provenance.paths([path for some in results.values() for path in some], made)
+    )
+    head = environment() | {"spec": args.spec}
+    for target, some in results.items():
+        jobs = provenance.behind(some, made)
+        known = {path: sums[path] for path in provenance.paths(some, jobs) if path in sums}
+        files.write_json(target, head | {"jobs": jobs, "files": known})
+    records = {
+        str(path): files.read_json(path)
+        for pattern in RECORDS
+        for path in sorted(args.results.glob(pattern))
+    }
+    files.write_json(args.provenance, head | {"jobs": made, "files": sums, "records": records})
+
+
+def products(root: Path) -> dict[Path, list[str]]:
+    """The results of every run, by the file that says where they come from: its tuning; its outputs
+    and scores.
+    """
+    result = {}
+    for record in sorted(root.glob("tune/*/*/*/*/chosen/delta.json")):
+        result[record.with_name("provenance.json")] = [record, record.with_suffix(".safetensors")]
+    for outputs in sorted(root.glob("generate/*/*/*/*/*.jsonl")):
+        run = outputs.relative_to(root / "generate").with_suffix("")
+        of_run = [
+            path
+            for stage in ("score", "compare")
+            for path in sorted((root / stage / run).glob("*.json"))
+        ]
+        result[(root / "score" / run).with_name(f"{run.name}.provenance.json")] = [outputs, *of_run]
+    return {target: list(map(str, some)) for target, some in result.items()}
+
+
+def environment() -> dict[str, Any]:
+    """Time, code, interpreter, machine and packages, as they are now."""
+    packages = {
+        distribution.metadata["Name"]: distribution.version for distribution in distributions()
+    }
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git(Path(__file__).parent),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": machine(),
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory in bytes, and GPUs with their memory as
+    the driver names them.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    model = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+    gpus = _output(
+        ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    )
+    return {
+        "cpu": model,
+        "cores": (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpus": gpus.splitlines() if gpus else [],
+    }
+
+
+def git(folder: Path) -> dict[str, Any] | None:
+    """The checked-out commit and whether files differ from it; None outside a checkout (a
+    downloaded archive).
+    """
+    commit = _output(["git", "-C", str(folder), "rev-parse", "HEAD"])
+    if commit is None:
+        return None
+    return {
+        "commit": commit,
+        "changed": bool(
+            _output(["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"])
+        ),
+    }
+
+
+def _output(command: list[str]) -> str | None:
+    """What a program prints, or None if there is no such program or it fails."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""Score generated outputs against their references.
+
+Reads   outputs.jsonl   rows {id, source, reference, output, …}
+        segments.json   {segments: one value a row, …}, for a metric whose segments are scored in another environment
+Writes  score.json      {metric, title, value, low, high, confidence, signature, standard_error, details, notes, n,
+                        segments: one value a row, sha256 of all this}
+
+--spec  {"metric": {"kind": "chrf", …}, "language": "fr"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from neft import plugins
+from neft.scoring import scores
+from neft.script import parser, run
+from neft.storage import files
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--outputs", required=True)
+    arguments.add_argument("--segments", help="scores of the segments, if another rule made them")
+    arguments.add_argument("--score", required=True)
+    args = arguments.parse_args(argv)
+
+    metric = args.spec["metric"]
+    rows = scores.read_rows(args.outputs, args.segments)
+    plugin = plugins.load("metrics", metric["kind"])
+    result = asdict(plugin.score(rows, metric, args.spec["language"]))
+    segments = result.pop("segments")
+    head = {"metric": metric["kind"], "title": plugin.title(metric)}
+    files.write_json(
+        args.score, files.seal({**head, **result, "n": len(rows), "segments": segments})
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""Fine-tune all of a base model for a short time, to see which neurons the task moves.
+
+Reads   MODEL/          the base model; model.json, its record {base_hash, …}
+        train.jsonl     rows to train on
+        dev.jsonl       rows whose loss is measured
+Writes  FOLDER/         the tuned model, a Hugging Face directory in float32
+        metrics.json    what the run cost and reached
+        history.jsonl   losses by step
+        CHECKPOINTS/    while it runs; started again after a kill it goes on from there
+
+The spec: {model: {trust_remote_code}, task, probe: {learning_rate, steps}, training, seed, stop}.
+The result is the state after the last step: the training that counts is `steps` long, not up to
+where the dev loss was lowest. With `stop` it is the state that the very same run has after so many
+of its steps.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from neft.script import parser, run
+from neft.training.settings import Probe, Training
+from neft.training.tune import add_arguments, tune
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--folder", type=Path, required=True, help="write the tuned model")
+    add_arguments(arguments)
+    args = arguments.parse_args(argv)
+    probe = Probe.model_validate(args.spec["probe"])
+    method = {"kind": "full", "learning_rate": probe.learning_rate}
+    training = Training.model_validate(args.spec["training"])
+    args.spec.setdefault("name", "probe")
+    tuned = tune(
+        args, method, training, steps=probe.steps, stop=args.spec.get("stop"), keep_best=False
+    )
+    if tuned is None:
+        return
+
+    unfinished = args.folder.with_name(f".{args.folder.name}")
+    for leftover in (unfinished, args.folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    tuned.model.save_pretrained(unfinished)
+    tuned.tokenizer.save_pretrained(unfinished)
+    unfinished.rename(args.folder)
+    tuned.write(args, delta_bytes=0)
+
+
+if __name__ == "__main__":
+    run(main)

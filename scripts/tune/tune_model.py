@@ -1,0 +1,62 @@
+"""Tune a base model by one method with one learning rate.
+
+Reads   MODEL/              the base model; model.json, its record {base_hash, …}
+        train.jsonl         rows to train on
+        dev.jsonl           rows whose loss picks the best state
+        mask.safetensors    the neurons to train (method neft)
+Writes  delta.safetensors   what the method changed
+        delta.json          {sha256, bytes, kind, base_hash}
+        metrics.json        what the run cost and reached
+        history.jsonl       losses by step
+        CHECKPOINTS/        while it runs; started again after a kill it goes on from there
+
+The spec: {model: {trust_remote_code}, task, method (with one learning rate), training, seed, name}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from neft import plugins
+from neft.models import runtime
+from neft.script import parser, run
+from neft.storage import files
+from neft.training.settings import Training
+from neft.training.tune import add_arguments, tune
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("--mask", type=Path, help="the neurons to train (method neft)")
+    arguments.add_argument(
+        "--delta", type=Path, required=True, help="write what the method changed"
+    )
+    arguments.add_argument(
+        "--record", type=Path, required=True, help="write the delta's hash and size"
+    )
+    add_arguments(arguments)
+    args = arguments.parse_args(argv)
+    method = args.spec["method"]
+    tuned = tune(args, method, Training.model_validate(args.spec["training"]), mask_file=args.mask)
+    if tuned is None:
+        return
+
+    # In the base model's own format: what is finer could not be merged into it.
+    dtype = runtime.DTYPES[files.read_json(args.model_record)["dtype"]]
+    plugins.load("methods", method["kind"]).extract(tuned.model, tuned.base_hash).save(
+        args.delta, dtype
+    )
+    size = args.delta.stat().st_size
+    record = {
+        "sha256": files.sha256(args.delta),
+        "bytes": size,
+        "kind": method["kind"],
+        "base_hash": tuned.base_hash,
+    }
+    files.write_json(args.record, record)
+    tuned.write(args, delta_bytes=size)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from neft.reporting.main_table import count, records, sheet
+from neft.reporting.summary import Mean, Result, Row
+from neft.results.runs import Group
+
+GROUP = Group("model", "data", "test", {})
+COSTS = {
+    "train_seconds": 390.5,
+    "tokens_per_second": 1234.5,
+    "peak_memory_bytes": 3 * 2**30,
+    "delta_bytes": 24_200_000,
+}
+FULL = Row(
+    "full",
+    "full",
+    1,
+    134_515_008,
+    100.0,
+    (1e-4,),
+    Mean(1.25),
+    COSTS,
+    {"bleu": Result("BLEU", Mean(40.04), 38.0, 42.0, None, "sig")},
+)
+NEFT = Row(
+    "neft",
+    "neft",
+    3,
+    12_105_792,
+    9.0,
+    (1e-4, 5e-4),
+    Mean(1.5, 0.01),
+    COSTS,
+    {"bleu": Result("BLEU", Mean(41, 0.5), 39, 43, 0.0004, "sig")},
+)
+BASE = Row(
+    "base",
+    "base",
+    1,
+    0,
+    0.0,
+    (),
+    None,
+    {},
+    {"bleu": Result("BLEU", Mean(0.5), 0.1, 0.9, 0.25, "sig")},
+)
+
+
+def texts(table) -> list[list[str]]:
+    return [[cell.whole for cell in row] for row in table.rows]
+
+
+def test_records_hold_every_number_in_full_with_plain_columns():
+    full, neft = records([(GROUP, [FULL, NEFT])])
+    assert list(full)[:10] == [
+        "model", "dataset", "test", "method", "kind", "seeds", "trainable_parameters", "percent", "learning_rate", "dev_loss"
+    ]  # fmt: skip
+    assert list(full)[11:17] == [
+        "bleu",
+        "bleu_sd",
+        "bleu_low",
+        "bleu_high",
+        "bleu_p",
+        "bleu_signature",
+    ]
+    assert list(full)[17:] == [
+        "train_seconds",
+        "tokens_per_second",
+        "peak_memory_bytes",
+        "delta_bytes",
+    ]
+    assert (full["trainable_parameters"], full["bleu"], full["bleu_p"], full["bleu_sd"]) == (
+        134515008,
+        40.04,
+        None,
+        None,
+    )
+    assert (neft["bleu_p"], neft["bleu_sd"], neft["dev_loss_sd"], neft["learning_rate"]) == (
+        0.0004,
+        0.5,
+        0.01,
+        "0.0001 0.0005",
+    )
+    assert full["peak_memory_bytes"] == 3 * 2**30
+
+
+def test_records_lack_what_does_not_exist():
+    (base,) = records([(GROUP, [BASE])])
+    assert [base[key] for key in ("dev_loss", "learning_rate", "train_seconds", "delta_bytes")] == [
+        None
+    ] * 4
+    assert (base["trainable_parameters"], base["percent"]) == (0, 0.0)
+
+
+def test_records_keep_costs_last_when_groups_have_different_metrics():
+    other = Row(
+        "full",
+        "full",
+        1,
+        1,
+        100.0,
+        (1e-4,),
+        Mean(1.0),
+        COSTS,
+        {"chrf": Result("chrF++", Mean(50), 49, 51, None, "sig2")},
+    )
+    first, second = records([(GROUP, [FULL]), (GROUP, [other])])
+    assert list(first)[-4:] == list(COSTS)
+    assert (first["chrf"], second["bleu"], second["chrf"]) == (None, None, 50)
+
+
+def test_people_read_rounded_numbers_with_units_in_the_header():
+    table = sheet(GROUP, [FULL, NEFT, BASE], "full")
+    assert table.header[-4:] == ["Training (s)", "Tokens/s", "Peak memory (GiB)", "Delta (MB)"]
+    full, neft, base = texts(table)
+    assert full == [
+        "full",
+        "full",
+        "1",
+        "134.5 M",
+        "100.00",
+        "1e-4",
+        "1.250",
+        "40.0 [38.0, 42.0]",
+        "–",
+        "390",
+        "1,234",
+        "3.00",
+        "24.2",
+    ]
+    assert neft[5:9] == ["1e-4 or 5e-4", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]", "< 0.001"]
+    assert base[5:] == ["–", "–", "0.5 [0.1, 0.9]", "0.250", "–", "–", "–", "–"]
+
+
+def test_the_best_score_and_the_lowest_dev_loss_are_bold():
+    table = sheet(GROUP, [FULL, NEFT, BASE], "full")
+    bold = [
+        (row[0].text, table.header[place])
+        for row in table.rows
+        for place, cell in enumerate(row)
+        if cell.bold
+    ]
+    assert bold == [("full", "Dev loss"), ("neft", "BLEU [95\u00a0%]")]
+
+
+def test_the_notes_give_signature_and_meaning_of_p_with_the_baseline():
+    notes = dict(sheet(GROUP, [FULL, NEFT], "full").notes)
+    assert notes["BLEU"] == "sig"
+    assert "against full" in notes["p"] and "largest of the seeds'" in notes["p"]
+    assert "Seeds" in notes
+
+
+def test_without_comparison_or_seeds_there_is_no_note_on_them():
+    assert [term for term, _ in sheet(GROUP, [FULL], "full").notes] == [
+        "Bold",
+        "[95\u00a0%]",
+        "BLEU",
+    ]
+
+
+def test_methods_keep_their_order():
+    assert [row[0].text for row in sheet(GROUP, [NEFT, BASE, FULL], "full").rows] == [
+        "neft",
+        "base",
+        "full",
+    ]
+
+
+def test_counts_are_said_as_people_say_them():
+    assert [count(n) for n in (0, 999, 1_500, 12_105_792, 6_738_415_616)] == [
+        "0",
+        "999",
+        "1.5 k",
+        "12.1 M",
+        "6.7 B",
+    ]
+
+
+FLAGGED = Row(
+    "full",
+    "full",
+    1,
+    1,
+    100.0,
+    (1e-4,),
+    Mean(1.0),
+    COSTS,
+    {
+        "comet": Result("COMET", Mean(80), 79, 81, None, "sig", 0.52, {}, ("mi is not covered.",)),
+        "rouge": Result(
+            "ROUGE-L",
+            Mean(30),
+            29,
+            31,
+            None,
+            "sig",
+            0.5,
+            {"recall": 20.0},
+            ("one empty.", "mi is not covered."),
+        ),
+    },
+)
+
+
+def test_standard_errors_details_and_notes_have_columns_only_where_they_exist():
+    full, flagged = records([(GROUP, [FULL, FLAGGED])])
+    assert not {"bleu_standard_error", "bleu_notes", "comet_recall"} & set(full)
+    assert (flagged["comet_standard_error"], flagged["rouge_recall"], full["rouge_recall"]) == (
+        0.52,
+        20.0,
+        None,
+    )
+    assert (flagged["comet_notes"], flagged["rouge_notes"]) == (
+        "mi is not covered.",
+        "one empty. mi is not covered.",
+    )
+
+
+def test_a_score_with_notes_is_marked_and_the_marks_are_explained():
+    table = sheet(GROUP, [FLAGGED], "full")
+    cells = [cell.whole for cell in table.rows[0]]
+    assert "80.0† [79.0, 81.0], SE 0.5" in cells and "30.0‡† [29.0, 31.0], SE 0.5" in cells
+    assert table.notes[-2:] == [("†", "mi is not covered."), ("‡", "one empty.")]
+    assert dict(table.notes)["SE"] == "standard error over the test sentences."

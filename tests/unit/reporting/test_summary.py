@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neft.errors import NeftError
+from neft.reporting import summary
+from neft.results import runs
+from neft.results.runs import Run
+
+TUNING = {
+    "trainable_parameters": 100,
+    "percent": 9.0,
+    "learning_rate": 1e-4,
+    "dev_loss": 1.0,
+    "train_seconds": 10.0,
+    "tokens_per_second": 50.0,
+    "peak_memory_bytes": 1000,
+    "delta_bytes": 200,
+}
+SCORE = {
+    "title": "BLEU",
+    "value": 30.0,
+    "low": 25.0,
+    "high": 35.0,
+    "signature": "s",
+    "standard_error": None,
+    "details": {},
+    "notes": [],
+}
+
+
+def write(path: Path | None, value: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def finish(
+    root: Path,
+    run: Run,
+    tuning: dict | None = None,
+    score: dict | None = None,
+    comparison: dict | None = None,
+) -> Run:
+    paths = runs.paths(root, run)
+    if paths.metrics:
+        write(paths.metrics, TUNING | (tuning or {}))
+    write(paths.scores["bleu"], SCORE | (score or {}))
+    if "bleu" in run.compare:
+        write(paths.comparisons["bleu"], {"baseline_value": 30.0, "p": 0.5} | (comparison or {}))
+    return run
+
+
+def neft(seed: int) -> Run:
+    return Run("m", "d", "neft", "neft", seed, "t", ("bleu",), ("bleu",))
+
+
+FULL = Run("m", "d", "full", "full", 1, "t", ("bleu",), ())
+BASE = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("bleu",), ("bleu",))
+
+
+def rows(root: Path, *chosen: Run) -> list[summary.Row]:
+    (group,) = runs.group(chosen)
+    return summary.rows(root, group, "full")
+
+
+def test_one_seed_keeps_its_numbers_and_has_no_deviation(tmp_path):
+    (row,) = rows(tmp_path, finish(tmp_path, neft(1)))
+    assert row.dev_loss == summary.Mean(1.0, None)
+    assert row.results["bleu"] == summary.Result(
+        "BLEU", summary.Mean(30.0, None), 25.0, 35.0, 0.5, "s"
+    )
+    assert (row.seeds, row.trainable_parameters, row.learning_rates) == (1, 100, (1e-4,))
+    assert row.costs == {key: TUNING[key] for key in summary.COSTS}
+
+
+def test_several_seeds_give_mean_deviation_mean_bounds_and_the_largest_p(tmp_path):
+    finish(
+        tmp_path,
+        neft(1),
+        {"dev_loss": 1.0},
+        {"value": 30.0, "low": 25.0, "high": 35.0},
+        {"p": 0.01},
+    )
+    finish(
+        tmp_path,
+        neft(2),
+        {"dev_loss": 3.0},
+        {"value": 34.0, "low": 27.0, "high": 39.0},
+        {"p": 0.20},
+    )
+    (row,) = rows(tmp_path, neft(1), neft(2))
+    result = row.results["bleu"]
+    assert row.seeds == 2
+    assert (row.dev_loss.value, row.dev_loss.sd) == (2.0, pytest.approx(2**0.5))
+    assert (result.value.value, result.value.sd) == (32.0, pytest.approx(8**0.5))
+    assert (result.low, result.high, result.p) == (26.0, 37.0, 0.20)
+
+
+def test_seeds_that_chose_different_learning_rates_show_all_of_them(tmp_path):
+    finish(tmp_path, neft(1), {"learning_rate": 5e-4})
+    finish(tmp_path, neft(2), {"learning_rate": 1e-4})
+    (row,) = rows(tmp_path, neft(1), neft(2))
+    assert row.learning_rates == (1e-4, 5e-4)
+
+
+def test_the_untuned_model_trains_nothing_and_costs_nothing(tmp_path):
+    row, _ = rows(tmp_path, finish(tmp_path, BASE), finish(tmp_path, FULL))
+    assert (row.trainable_parameters, row.percent, row.learning_rates, row.dev_loss, row.costs) == (
+        0,
+        0.0,
+        (),
+        None,
+        {},
+    )
+    assert row.results["bleu"].p == 0.5
+
+
+def test_the_baseline_has_no_p(tmp_path):
+    (row,) = rows(tmp_path, finish(tmp_path, FULL))
+    assert row.results["bleu"].p is None
+
+
+def test_the_untuned_model_shows_no_p_that_was_computed_against_another_training_set(tmp_path):
+    finish(tmp_path, BASE, comparison={"baseline_value": 31.0})
+    row, _ = rows(tmp_path, BASE, finish(tmp_path, FULL))
+    assert row.results["bleu"].p is None
+
+
+def test_seeds_that_were_scored_differently_are_refused(tmp_path):
+    finish(tmp_path, neft(1))
+    finish(tmp_path, neft(2), score={"signature": "other"})
+    with pytest.raises(
+        NeftError, match=r"bleu of neft: seeds were scored differently \(other and s\)"
+    ):
+        rows(tmp_path, neft(1), neft(2))
+
+
+def test_a_missing_score_is_named(tmp_path):
+    finish(tmp_path, neft(1))
+    runs.paths(tmp_path, neft(1)).scores["bleu"].unlink()
+    with pytest.raises(NeftError, match=r"neft/seed1/t/bleu\.json"):
+        rows(tmp_path, neft(1))
+
+
+def test_standard_errors_and_details_are_means_over_seeds_and_notes_those_of_any(tmp_path):
+    finish(
+        tmp_path,
+        neft(1),
+        score={"standard_error": 1.0, "details": {"recall": 20.0}, "notes": ["a"]},
+    )
+    finish(
+        tmp_path,
+        neft(2),
+        score={"standard_error": 2.0, "details": {"recall": 30.0}, "notes": ["a", "b"]},
+    )
+    (row,) = rows(tmp_path, neft(1), neft(2))
+    result = row.results["bleu"]
+    assert (result.standard_error, result.details, result.notes) == (
+        1.5,
+        {"recall": 25.0},
+        ("a", "b"),
+    )
