@@ -8,7 +8,7 @@ Snakemake starts.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -46,7 +46,12 @@ def load(family: str, name: str) -> ModuleType:
     return importlib.import_module(module(family, name))
 
 
-def union(family: str, without: Collection[str] = ()) -> Any:
+def settings(family: str, block: Mapping[str, Any]) -> Any:
+    """A block of plain values, as it crossed a process border, as the `Spec` of its plug-in again."""
+    return load(family, block["kind"]).Spec.model_validate(block)
+
+
+def spec_type(family: str, without: Collection[str] = ()) -> Any:
     """The type of a block of the configuration with a `kind`: the `Spec` of any plug-in of a
     family, or of all but some.
     """

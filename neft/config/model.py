@@ -26,12 +26,12 @@ if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Metric = Any
     Table = Any
 else:
-    Source = plugins.union("sources")
-    Task = plugins.union("tasks")
-    Mask = plugins.union("selectors")
-    Method = plugins.union("methods")
-    Metric = plugins.union("metrics")
-    Table = plugins.union("tables")
+    Source = plugins.spec_type("sources")
+    Task = plugins.spec_type("tasks")
+    Mask = plugins.spec_type("selectors")
+    Method = plugins.spec_type("methods")
+    Metric = plugins.spec_type("metrics")
+    Table = plugins.spec_type("tables")
 
 
 class Model(Strict):

@@ -24,7 +24,7 @@ FIELDS = ("first", "second")
 if TYPE_CHECKING:  # a checker can't know which plug-ins there are
     Part = Any
 else:
-    Part = plugins.union("sources", without=("pairs", "pivot"))
+    Part = plugins.spec_type("sources", without=("pairs", "pivot"))
 
 
 class Spec(Strict):
