@@ -5,6 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# A file of tests goes to one process, since its fixtures are shared; the order is that of tests/conftest.py.
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 .PHONY: bench demo docs lint lock miniature plan search test test-fast verify
 
 CONFIG ?= configs/paper.yaml
@@ -46,10 +49,10 @@ test: lint
 	sh tests/install-chromium.sh
 	snakemake .venv-comet/ready
 	sh tests/install-slurm.sh
-	pytest
+	pytest $(SIDE_BY_SIDE)
 
 test-fast: lint
-	pytest -m "not slow"
+	pytest $(SIDE_BY_SIDE) -m "not slow and not workflow"
 
 # Rechecks every hash in results/ and says what was made by what.
 verify: .venv/main

@@ -19,6 +19,19 @@ os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 
 import tiny
 
+WORKFLOW = Path(__file__).parent / "workflow"
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs whole workflows, and let it start first: a test of minutes that starts last
+    would keep one of several processes waiting.
+    """
+    for item in items:
+        if item.path.is_relative_to(WORKFLOW):
+            item.add_marker("workflow")
+    items.sort(key=lambda item: not item.path.is_relative_to(WORKFLOW))
+
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -131,6 +131,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     assert (int(ran.stdout) < 10) == kept  # faults: 100 MiB are 25,600 pages, or 50 large ones
 
 
+@pytest.mark.slow
 def test_a_second_run_keeps_the_rows_of_the_first(results: Path) -> None:
     rows = read_json(results / "train_step.cpu.json")["rows"]
     assert [(row["precision"], row["contestant"]) for row in rows] == [

@@ -162,6 +162,7 @@ def test_every_make_target_of_the_readme_exists():
         subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_every_snakemake_command_of_the_readme_makes_a_plan():
     commands = [command for command in readme_commands() if command.startswith("snakemake")]
     assert commands

@@ -1,0 +1,1 @@
+"""Studies of neurons beside scores: utilization, ranks, arrays for figures."""

@@ -1,7 +1,16 @@
 """The configuration: what a user may write in `config.yaml`, block by block.
 
 `neft.config.loader` reads it, `neft.config.checks` sees what no single key shows,
-`neft.config.reference` writes the reference.
+`neft.config.reference` writes the reference. Blocks live beside the code that obeys them:
+
+models, datasets    here; a `source` in data/sources/<kind>.py, a `task` in data/tasks/<kind>.py,
+                    `filter` in data/pool.py
+probe, training     training/settings.py; a method in training/methods/<kind>.py
+masks               selection/selectors/<kind>.py
+generation          generation/settings.py
+metrics             scoring/metrics/<kind>.py
+tables              paper/tables/<kind>.py
+analyses, figures   config/analyses.py, config/figures.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Answers of a model: greedy decoding, likelihood of given answers, benchmarks through lm-eval."""

@@ -1,0 +1,1 @@
+"""The layout of `results/<name>/`, provenance of what lies there, and its verification."""

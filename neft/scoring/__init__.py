@@ -1,0 +1,1 @@
+"""Scores of outputs, their intervals and tests. Knows rows of text, not models."""

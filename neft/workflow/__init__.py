@@ -1,0 +1,3 @@
+"""From a configuration to what Snakemake's rules need: runs, specs, fingerprints, resources, GPUs and
+processes. Nothing in the library imports it.
+"""

@@ -1,0 +1,1 @@
+"""Mistakes that no single key shows, one module per subject."""

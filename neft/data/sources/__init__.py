@@ -1,0 +1,1 @@
+"""Where rows and models come from: one plug-in per kind of source."""

@@ -1,0 +1,1 @@
+"""What rows are for: prompt, answer, and how an output is read; one plug-in per kind of task."""

@@ -1,0 +1,1 @@
+"""Tables as in the publication: one plug-in per kind of table."""

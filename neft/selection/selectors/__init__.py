@@ -1,0 +1,1 @@
+"""Which neuron comes before which: one plug-in per selector."""

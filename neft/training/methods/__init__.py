@@ -1,0 +1,1 @@
+"""What is trained: one plug-in per method."""

@@ -157,6 +157,7 @@ def test_a_package_index_that_breaks_off_is_asked_again(distribution, server, tm
     assert server.requests > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("distribution", "fault"), [("wheel", "hangs"), ("sdist", "refuses")])
 def test_a_package_index_that_refuses_or_hangs_ends_with_what_to_do(
     fault, distribution, server, tmp_path
@@ -200,6 +201,7 @@ def test_a_hub_that_breaks_off_is_asked_again_and_what_it_gave_is_checked(server
     assert fetch_hub(tmp_path, server.address)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_hub_that_hangs_ends_with_what_to_do(server, tmp_path):
     server.hangs = 600
     status, said, seconds = fetch_hub(tmp_path, server.address)

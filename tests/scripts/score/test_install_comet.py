@@ -31,6 +31,7 @@ def install(folder, pins="", version=VERSION):
     return folder / "env"
 
 
+@pytest.mark.slow
 def test_builds_an_environment_that_runs_and_builds_it_again_only_for_other_pins(tmp_path):
     environment = install(tmp_path)
     assert (

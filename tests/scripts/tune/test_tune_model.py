@@ -105,6 +105,7 @@ def test_deltas_are_stored_in_the_base_models_format(inputs: tuned.Inputs, tmp_p
     assert [tensor.dtype for tensor in tensors.values()] == [torch.bfloat16]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bytes(inputs: tuned.Inputs, tmp_path: Path):
     """SIGKILL in the middle, as the out-of-memory killer or a scheduler does it."""
     training = {"epochs": 16, "evaluations": 40, "micro_batch_size": 4, "precision": "bfloat16"}

@@ -24,6 +24,8 @@ from neft.storage import files
 from scripts.select import train_probe
 from scripts.tune import tune_model
 
+pytestmark = pytest.mark.slow
+
 TUNE, PROBE = Path(tune_model.__file__), Path(train_probe.__file__)
 # What two runs may differ by: gradients are summed in another order, and AdamW's steps are of full
 # size however small they are.

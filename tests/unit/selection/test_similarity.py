@@ -167,6 +167,7 @@ print(peak() - small)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_large_matrices_take_no_more_memory_than_small_ones(tmp_path: Path) -> None:
     small = make_tiny_model(tmp_path / "small", layers=1)
