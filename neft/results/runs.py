@@ -66,7 +66,7 @@ class Group:
 
 
 def paths(root: str | Path, run: Run) -> Paths:
-    """Where a run's files lie under `results/<name>`; docs/architecture.md describes them."""
+    """Where a run's files lie under `results/<name>`; docs/design/files.md describes them."""
     root = Path(root)
     folder = Path(run.model, run.dataset, run.method, f"seed{run.seed}")
     chosen = root / "tune" / folder / "chosen"
