@@ -37,12 +37,15 @@ if TYPE_CHECKING:
 _layers: weakref.WeakSet[NeuronLinear] = weakref.WeakSet()
 
 
-def attach(model: nn.Module, mask: NeuronMask) -> list[nn.Parameter]:
+def attach(model: nn.Module, mask: NeuronMask, relative_step: bool = False) -> list[nn.Parameter]:
     """Make the mask's neurons the only trainable part of the model, in place.
 
     Everything else is frozen; linear layers with a selected neuron are swapped. Returns the
     trainable parameters: per touched layer `row_neurons` or `column_neurons` (or both), [neurons,
-    length], float32 (float64 if the model is). Raises NeftError if the model is attached already or
+    length], float32 (float64 if the model is). relative_step: multiply each neuron's learning rate
+    by its norm in the base model over the mean norm of all selected ones. An adaptive optimizer
+    moves every neuron by about the same length, so that small ones turn more; with this all turn
+    alike. Raises NeftError if the model is attached already or
     the mask isn't for a model like this one.
     """
     if any(isinstance(module, NeuronLinear) for module in model.modules()):
@@ -67,6 +70,8 @@ def attach(model: nn.Module, mask: NeuronMask) -> list[nn.Parameter]:
         row, column = _index(rows.get(name)), _index(columns.get(name))
         if len(row) + len(column):
             _swap(model, name, NeuronLinear(model.get_submodule(name), row, column))
+    if relative_step:
+        _set_rates([layer for _, layer in attached(model)])
     _let_checkpoints_see_gradients(model)
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
@@ -118,7 +123,30 @@ class NeuronLinear(nn.Module):
         self.register_buffer("column_index", columns.to(device), persistent=False)
         self.row_neurons = nn.Parameter(self.current("row")) if len(rows) else None
         self.column_neurons = nn.Parameter(self.current("column")) if len(columns) else None
+        self.rates: dict[str, Tensor] = {}  # per axis [neurons, 1], where steps are relative
+        self._before: dict[str, Tensor] = {}
         _layers.add(self)
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Axis and vectors of what is trained here."""
+        for axis, parameter in (("row", self.row_neurons), ("column", self.column_neurons)):
+            if parameter is not None:
+                yield axis, parameter
+
+    def remember(self) -> None:
+        """Before a step of an optimizer: keep what `rescale` starts from, if steps are relative."""
+        self._before = {
+            axis: parameter.detach().clone() for axis, parameter in self.trained() if self.rates
+        }
+
+    def rescale(self) -> None:
+        """After a step: multiply each neuron's change by its rate; exact for any optimizer."""
+        with torch.no_grad():
+            for axis, parameter in self.trained():
+                if axis in self._before:
+                    rate = self.rates[axis].to(parameter.device)
+                    parameter.copy_(torch.lerp(self._before[axis], parameter, rate))
+        self._before = {}
 
     def dense(self) -> Tensor:
         """The frozen weight as [out, in], a view."""
@@ -287,13 +315,27 @@ def _layers_of(optimizer: Optimizer) -> list[NeuronLinear]:
     ]
 
 
+def _set_rates(layers: list[NeuronLinear]) -> None:
+    norms = {
+        (layer, axis): parameter.detach().norm(dim=1, keepdim=True)
+        for layer in layers
+        for axis, parameter in layer.trained()
+    }
+    mean = torch.cat([norm.float().cpu() for norm in norms.values()]).mean()
+    for (layer, axis), norm in norms.items():
+        layer.rates[axis] = norm / mean.to(norm)
+
+
 def _refresh(layers: Iterable[NeuronLinear]) -> None:
     for layer in layers:
         layer.refresh()
 
 
 def _after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    _refresh(_layers_of(optimizer))
+    layers = _layers_of(optimizer)
+    for layer in layers:
+        layer.rescale()
+    _refresh(layers)
 
 
 def _before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
@@ -301,6 +343,8 @@ def _before_step(optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any
     they are then.
     """
     layers = _layers_of(optimizer)
+    for layer in layers:
+        layer.remember()
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
     if closure is None or not layers:
         return None
