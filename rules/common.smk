@@ -18,7 +18,7 @@ os.environ.update(
 from snakemake.settings.types import DeploymentMethod
 
 from neft import plugins
-from neft.config import loader, mask_uses
+from neft.config import loader, mask_uses, overlay
 from neft.errors import NeftError
 from neft.workflow.plan_figures import FigurePlan
 from neft.workflow import gpus
@@ -29,7 +29,16 @@ from neft.results.runs import UNTUNED, files_of, paths
 from neft.workflow.plan_tables import TablePlan
 
 try:
-    CONFIG = loader.load(config, where=Path(workflow.configfiles[-1]).name)
+    if workflow.modifier.skip_configfile:  # `module neft: config: …` hands over a dictionary
+        CONFIG = loader.load(config)
+    else:
+        # Snakemake lists the files of --configfile first and that of `configfile:` last.
+        GIVEN = workflow.config_settings
+        OWN = (
+            [] if GIVEN.replace_workflow_config else workflow.configfiles[len(GIVEN.configfiles) :]
+        )
+        LAYERS = overlay.read([*OWN, *GIVEN.configfiles], GIVEN.config)
+        CONFIG = loader.load(LAYERS.values, LAYERS)
 except NeftError as mistakes:
     raise WorkflowError(str(mistakes)) from None
 

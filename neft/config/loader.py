@@ -10,18 +10,20 @@ from pydantic import ValidationError
 from neft import errors
 from neft.config.checks import whole
 from neft.config.model import SCHEMA, Config
+from neft.config.overlay import Layers
 from neft.errors import NeftError
 
 
-def load(values: dict[str, Any], where: str = "config.yaml") -> Config:
+def load(values: dict[str, Any], where: str | Layers = "config.yaml") -> Config:
     """Check a whole configuration.
 
-    values: the parsed YAML. where: the file's name, for messages. Raises NeftError with every
-    mistake, a line each: the key, the value and what is allowed.
+    values: the parsed YAML. where: for messages, the file's name, or the layers that the values
+    were merged from, which know file and line of every key. Raises NeftError with every mistake,
+    one line each: the place, the key, the value and what is allowed.
     """
     if not isinstance(values, dict):
         raise NeftError(
-            f"{where}: expected keys and values, got"
+            f"{_place(where, '', values)}: expected keys and values, got"
             f" {json.dumps(values, ensure_ascii=False, default=str)[:120]}"
         )
     try:
@@ -38,8 +40,27 @@ def load(values: dict[str, Any], where: str = "config.yaml") -> Config:
     else:
         mistakes = list(whole.mistakes(config))
     if mistakes:
-        raise NeftError("\n".join(f"{where}: {mistake}" for mistake in mistakes))
+        raise NeftError(
+            "\n".join(f"{_place(where, mistake, values)}: {mistake}" for mistake in mistakes)
+        )
     return config
+
+
+def _place(where: str | Layers, mistake: str, values: Any) -> str:
+    """File and line of the key that a message begins with."""
+    if isinstance(where, str):
+        return where
+    path, rest = [], mistake.split(": ")[0]
+    while isinstance(values, dict | list) and rest:
+        keys = values if isinstance(values, dict) else range(len(values))
+        # Names may hold dots, so the longest that fits is the step.
+        fits = [key for key in keys if f"{rest}.".startswith(f"{key}.")]
+        step = max(fits, key=lambda key: len(str(key)), default=None)
+        if step is None:
+            break
+        path.append(str(step))
+        rest, values = rest.removeprefix(str(step)).removeprefix("."), values[step]
+    return where.place(path)
 
 
 def _explain(error: Any, values: Any) -> tuple[str, str]:

@@ -17,11 +17,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-from neft.config import loader, mask_uses, table_uses
+from neft.config import loader, mask_uses, overlay, table_uses
 from neft.config.model import Config, Experiment
 from neft.errors import NeftError
 from neft.results.runs import UNTUNED
@@ -343,18 +341,6 @@ def _methods(estimate: Estimate) -> list[str]:
     return lines
 
 
-def read(paths: Sequence[str]) -> dict[str, Any]:
-    """Configuration files, each laid over the one before: mappings are merged, all else is
-    replaced.
-    """
-    from snakemake.utils import update_config
-
-    found: dict[str, Any] = {}
-    for path in paths:
-        update_config(found, yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    return found
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the estimate."""
     parser = argparse.ArgumentParser(
@@ -375,7 +361,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     try:
-        config = loader.load(read(["config.yaml", args.configfile]), where=args.configfile)
+        layers = overlay.read(["config.yaml", args.configfile])
+        config = loader.load(layers.values, layers)
         text = report(Estimate(config, args.card, args.utilisation), args.card)
     except NeftError as error:
         sys.exit(f"error: {error}")

@@ -13,8 +13,7 @@ import pytest
 from harness import ROOT, SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
-from neft.config import loader, mask_uses
-from neft.workflow import estimate
+from neft.config import loader, mask_uses, overlay
 from neft.workflow.plan import Plan, plain
 
 # The cut: one experiment of each kind, by what it is tested on, and the fewest methods that fill
@@ -43,7 +42,7 @@ ELSEWHERE = {"fetch_wheel", "fetch_hub", "install_comet", "predict_comet", "sum_
 
 def layered(name: str) -> dict[str, Any]:
     """A shipped configuration, laid over config.yaml."""
-    return estimate.read([str(ROOT / "config.yaml"), str(ROOT / f"configs/{name}.yaml")])
+    return overlay.read([ROOT / "config.yaml", ROOT / f"configs/{name}.yaml"]).values
 
 
 def jobs(output: str) -> list[tuple[str, dict[str, str]]]:

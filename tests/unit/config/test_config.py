@@ -32,21 +32,6 @@ SUMMARY = {
 }
 
 
-NLI = {
-    "kind": "nli",
-    "language": "en",
-    "labels": {"a": "yes", "b": "no"},
-    "prompt": "{premise} {hypothesis}?",
-}
-SUMMARY = {
-    "kind": "summarization",
-    "source_language": "en",
-    "target_language": "fr",
-    "max_document_tokens": 512,
-    "prompt": "{document}",
-}
-
-
 def broken(*changes: tuple[str, object]) -> str:
     """The message for the shipped configuration with some keys ("a.b.c") replaced; ... deletes a
     key.
