@@ -4,7 +4,7 @@ Snakemake: nothing heavy here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,13 +78,8 @@ class Part:
     budget: int
     scope: Scope = "global"
 
-    @property
-    def offered(self) -> int:
-        """Neurons that there are to choose from."""
-        return sum(map(len, self.scores.values()))
 
-
-def budget(spec: Mapping[str, Any], sites: Mapping[str, Site], parameters: int, name: str) -> int:
+def budget(spec: MaskSpec, sites: Mapping[str, Site], parameters: int, name: str) -> int:
     """How many neurons a mask's spec asks for in a model called `name` with so many parameters.
 
     A fraction is of all parameters; where neurons differ in length (`axis: row`), their mean length
@@ -92,18 +87,12 @@ def budget(spec: Mapping[str, Any], sites: Mapping[str, Site], parameters: int, 
     """
     offered = sum(site.count for site in sites.values())
     numbers = sum(site.count * site.length for site in sites.values())
-    fraction = spec.get("fraction")
-    wanted = (
-        int(spec["neurons"])
-        if fraction is None
-        else round(fraction * parameters * offered / numbers)
-    )
+    if spec.neurons is not None:
+        wanted, asked = spec.neurons, f"neurons: {spec.neurons:,} are asked for"
+    else:
+        wanted = round((spec.fraction or 0) * parameters * offered / numbers)
+        asked = f"fraction: {spec.fraction} asks for {wanted:,} neurons"
     if not 1 <= wanted <= offered:
-        asked = (
-            f"neurons: {wanted:,} are asked for"
-            if fraction is None
-            else f"fraction: {fraction} asks for {wanted:,} neurons"
-        )
         kinds = " and ".join(dict.fromkeys(site.kind for site in sites.values()))
         raise NeftError(
             f"{asked}, but {kinds} of {name} have {offered:,} ({numbers / parameters:.2f})"
@@ -121,14 +110,10 @@ def take(
     """
     import torch
 
-    groups: dict[Any, list[str]] = {}
-    for key in scores:
-        groups.setdefault({"global": 0, "module": key, "layer": layer_of(key)}[scope], []).append(
-            key
-        )
-    shares = _shares([sum(len(scores[key]) for key in keys) for keys in groups.values()], count)
+    groups = _groups(scores, scope)
+    shares = _shares([sum(len(scores[key]) for key in keys) for keys in groups], count)
     chosen = {}
-    for keys, share in zip(groups.values(), shares, strict=True):
+    for keys, share in zip(groups, shares, strict=True):
         flags = _top(torch.cat([scores[key] for key in keys]), share, largest)
         for key, flag in zip(
             keys, torch.split(flags, [len(scores[key]) for key in keys]), strict=True
@@ -142,50 +127,62 @@ def refill(parts: Sequence[Part]) -> dict[str, Tensor]:
     int32.
 
     Where parts share neurons their union is short of the sum, so the parts take turns in taking one
-    more each, the first part first, until the union has the number. A share of a scope (`_shares`)
-    may move by two neurons at once: what is then too much is dropped from the neurons that came
-    last. Raises NeftError if the parts have too few neurons.
+    more each, the first part first, until the union has the number. Raises NeftError if the parts
+    have too few neurons.
     """
-    wanted = sum(part.budget for part in parts)
-    low, high = -1, len(parts) * max(part.offered - part.budget for part in parts)
-    together = _together(parts, high)
-    found = sum(int(flags.sum()) for flags in together.values())
-    if found < wanted:
-        raise NeftError(
-            f"refill: the parts ask for {wanted:,} neurons together, but their modules have only"
-            f" {found:,}"
-        )
-    while high - low > 1:
-        middle = (low + high) // 2
-        if sum(int(flags.sum()) for flags in _together(parts, middle).values()) < wanted:
-            low = middle
-        else:
-            high = middle
-    together, before = _together(parts, high), _together(parts, max(low, 0))
-    surplus = sum(int(flags.sum()) for flags in together.values()) - wanted
-    for key, flags in reversed(together.items()):
-        drop = (flags & ~before[key]).nonzero().flatten().flip(0)[:surplus]
-        flags[drop] = False
-        surplus -= len(drop)
-    return {key: flags.nonzero().flatten().int() for key, flags in together.items()}
-
-
-def _together(parts: Sequence[Part], turns: int) -> dict[str, Tensor]:
-    """True at the neurons that any part has after so many turns of taking one more."""
     import torch
 
-    flags = {
-        key: torch.zeros(len(scores), dtype=torch.bool)
-        for part in parts
-        for key, scores in part.scores.items()
-    }
+    wanted = sum(part.budget for part in parts)
+    turns: dict[str, Tensor] = {}
     for place, part in enumerate(parts):
-        more = turns // len(parts) + (place < turns % len(parts))
-        for key, index in take(
-            part.scores, min(part.budget + more, part.offered), part.scope
-        ).items():
-            flags[key][index.long()] = True
-    return flags
+        for key, turn in _turns(part, place, len(parts)).items():
+            turns[key] = torch.minimum(turns[key], turn) if key in turns else turn
+    offered = sum(map(len, turns.values()))
+    if offered < wanted:
+        raise NeftError(
+            f"refill: the parts ask for {wanted:,} neurons together, but their modules have only"
+            f" {offered:,}"
+        )
+    return take(turns, wanted, largest=False)
+
+
+def _turns(part: Part, place: int, parts: int) -> dict[str, Tensor]:
+    """The turn in which the part at `place` of so many `parts` takes each neuron: int64 [neurons].
+
+    0 for the part's own choice, then place + 1, place + 1 + parts, … for one neuron each. With a
+    scope the next neuron comes from the group of which the smallest share is taken, so that all
+    groups grow alike.
+    """
+    import torch
+
+    share: dict[str, Tensor] = {}
+    for keys in _groups(part.scores, part.scope):
+        scores = torch.cat([part.scores[key] for key in keys])
+        order = scores.argsort(descending=True, stable=True)
+        taken = torch.empty(len(order), dtype=torch.float64)
+        taken[order] = (torch.arange(len(order), dtype=torch.float64) + 0.5) / len(order)
+        lengths = [len(part.scores[key]) for key in keys]
+        share |= zip(keys, torch.split(taken, lengths), strict=True)
+    later = {key: torch.ones(len(scores), dtype=torch.bool) for key, scores in part.scores.items()}
+    for key, index in take(part.scores, part.budget, part.scope).items():
+        later[key][index.long()] = False
+    rest = torch.cat(list(later.values()))
+    order = torch.cat([share[key] for key in part.scores])[rest].argsort(stable=True)
+    waiting = torch.empty_like(order)
+    waiting[order] = torch.arange(len(order)) * parts + place + 1
+    turns = torch.zeros(len(rest), dtype=torch.int64)
+    turns[rest] = waiting
+    lengths = [len(scores) for scores in part.scores.values()]
+    return dict(zip(part.scores, torch.split(turns, lengths), strict=True))
+
+
+def _groups(keys: Iterable[str], scope: str) -> list[list[str]]:
+    """The keys among which a scope ranks, each group in the order given."""
+    groups: dict[Any, list[str]] = {}
+    for key in keys:
+        group = {"global": 0, "module": key, "layer": layer_of(key)}[scope]
+        groups.setdefault(group, []).append(key)
+    return list(groups.values())
 
 
 def _top(scores: Tensor, count: int, largest: bool) -> Tensor:

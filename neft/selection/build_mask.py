@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from neft import errors, plugins
@@ -14,7 +15,7 @@ from neft.core.neurons import Site
 from neft.errors import NeftError
 from neft.models.checkpoint import Checkpoint
 from neft.selection import budgets
-from neft.selection.budgets import Part
+from neft.selection.budgets import MaskSpec, Part
 from neft.selection.similarity import load_scores
 from neft.selection.states import States
 
@@ -24,8 +25,8 @@ FILES = (*SCORES, "states", "weights", "masks")
 
 
 class Supply:
-    """Files by what they hold. Each part of a mask takes the next of a kind, so that parts may come
-    from several datasets.
+    """The files that were given to select from, by what they hold: each is handed out once, so that
+    the parts of a union may read several of a sort, from several datasets.
     """
 
     def __init__(self, files: Mapping[str, Sequence[str]]) -> None:
@@ -42,41 +43,67 @@ class Supply:
 
     def rest(self, what: str) -> list[str]:
         """All files of this sort that are left."""
-        return self._files.get(what, [])
+        return self._files.pop(what, [])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the settings of a mask (the `Spec` of its selector), and of a union that
+    is topped up those of its parts.
+    """
+
+    mask: Any
+    parts: tuple[MaskSpec, ...] = ()
+
+    @classmethod
+    def read(cls, spec: Mapping[str, Any]) -> Request:
+        """From a mask's settings as plain values; of a union that is topped up `of` holds the
+        settings of the parts. Raises ValidationError.
+        """
+        blocks = spec["of"] if spec.get("refill") else []
+        parts = tuple(plugins.settings("selectors", block) for block in blocks)
+        named = {"of": [block["kind"] for block in blocks]} if blocks else {}
+        # Of a file its content counts: the rule's spec has no path.
+        given = {"path": ""} if spec["kind"] == "file" else {}
+        return cls(plugins.settings("selectors", {**spec, **named, **given}), parts)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """What a selector made of its files."""
+
+    part: Part
+    sites: dict[str, Site]
+    report: dict[str, Any]
 
 
 def select(
-    spec: Mapping[str, Any], record: Mapping[str, Any], supply: Supply, seed: int
+    request: Request, record: Mapping[str, Any], supply: Supply, seed: int
 ) -> tuple[NeuronMask, dict[str, Any]]:
-    """The mask of a spec, and what its selector reports (JSON values).
+    """The mask that is asked for, and what its selector reports (JSON values).
 
-    spec: a mask's settings; of a union with `refill` its `of` holds the settings of the parts.
     record: the base model's. Raises NeftError for more neurons than there are, and for files that
     are not there or not of this model.
     """
-    plugin = plugins.load("selectors", spec["kind"])
+    spec = request.mask
+    plugin = plugins.load("selectors", spec.kind)
     base = {"base_hash": record["base_hash"], "hidden_size": record["hidden_size"]}
-    settings = {**spec, "run_seed": seed}
-    if spec.get("refill"):
-        parts = [_ranked(part, record, supply, seed) for part in spec["of"]]
-        indices, sites = (
-            budgets.refill([part for part, _, _ in parts]),
-            {k: s for _, ss, _ in parts for k, s in ss.items()},
-        )
-        mask = NeuronMask(
-            indices,
-            sites,
-            **base,
-            selector=settings,
-            budget=sum(part.budget for part, _, _ in parts),
-        )
-        return mask, {"parts": [part.budget for part, _, _ in parts]}
+    settings = {**spec.model_dump(mode="json"), "run_seed": seed}
+    if request.parts:
+        ranked = [_ranked(part, record, supply, seed) for part in request.parts]
+        sites = {key: site for one in ranked for key, site in one.sites.items()}
+        budget_of = [one.part.budget for one in ranked]
+        settings["of"] = [part.model_dump(mode="json") for part in request.parts]
+        chosen = budgets.refill([one.part for one in ranked])
+        mask = NeuronMask(chosen, sites, **base, selector=settings, budget=sum(budget_of))
+        return mask, {"parts": budget_of}
     if "masks" in plugin.READS:
         masks = [_load(path, record) for path in supply.rest("masks")]
         return plugin.combine(masks, spec), {"parts": [mask.count for mask in masks]}
-    part, sites, report = _ranked(spec, record, supply, seed)
-    chosen = budgets.take(part.scores, part.budget, part.scope)
-    return NeuronMask(chosen, sites, **base, selector=settings, budget=part.budget), report
+    one = _ranked(spec, record, supply, seed)
+    chosen = budgets.take(one.part.scores, one.part.budget, one.part.scope)
+    mask = NeuronMask(chosen, one.sites, **base, selector=settings, budget=one.part.budget)
+    return mask, one.report
 
 
 def describe(mask: NeuronMask, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,23 +123,21 @@ def describe(mask: NeuronMask, report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ranked(
-    spec: Mapping[str, Any], record: Mapping[str, Any], supply: Supply, seed: int
-) -> tuple[Part, dict[str, Site], dict[str, Any]]:
+def _ranked(spec: MaskSpec, record: Mapping[str, Any], supply: Supply, seed: int) -> _Ranked:
     """A selector's scores with the number of neurons that are asked for, the sites, and its
     report.
     """
-    plugin = plugins.load("selectors", spec["kind"])
-    modules, axis = spec.get("modules", ["up_proj", "down_proj"]), spec.get("axis", "natural")
-    sites = neurons.choose(neurons.sites_of(record), modules, axis, record["architecture"])
+    kind: str = spec.kind  # type: ignore[attr-defined]  # every plug-in's own field
+    plugin = plugins.load("selectors", kind)
+    sites = neurons.choose(
+        neurons.sites_of(record), spec.modules, spec.axis, record["architecture"]
+    )
     budget = budgets.budget(spec, sites, record["parameters"], record["architecture"])
     inputs = {
-        what: _read(what, supply.next(what, spec["kind"]), sites)
-        for what in FILES
-        if what in plugin.READS
+        what: _read(what, supply.next(what, kind), sites) for what in FILES if what in plugin.READS
     }
     ranking = plugin.rank(inputs, sites, spec, seed)
-    return Part(ranking.scores, budget, spec.get("scope", "global")), sites, ranking.report
+    return _Ranked(Part(ranking.scores, budget, spec.scope), sites, ranking.report)
 
 
 def _read(what: str, path: str, sites: Mapping[str, Site]) -> Any:

@@ -4,8 +4,9 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,15 @@ from neft.errors import NeftError
 from neft.models import runtime
 from neft.training.loss import completion_loss
 
+STATISTICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "absolute": lambda gradient, weight: gradient.abs(),
+    # What the loss changes to first order if the weight is set to zero (Molchanov et al. 2019).
+    "taylor": lambda gradient, weight: (gradient * weight).abs(),
+    # The diagonal of the empirical Fisher information, of batches (Kirkpatrick et al. 2017).
+    "fisher": lambda gradient, weight: gradient.square(),
+}
+"""What is added up of a matrix's gradient and weights, both [out, in]: a number for each weight."""
+
 
 def sums(
     model: Any,
@@ -30,18 +40,20 @@ def sums(
     seed: int,
     precision: str,
     device: torch.device,
+    statistic: str = "absolute",
 ) -> dict[str, Tensor]:
-    """Per neuron the absolute gradients of its weights, summed over the weights and over batches:
+    """Per neuron a statistic of its weights' gradients, summed over the weights and over batches:
     float32 [neurons] by key.
 
     model: float32, moved to `device`; afterwards the weights of the sites are what requires a
-    gradient. The batches are the first of a training with this seed, the loss is training's: the
-    mean over a batch's answer tokens. Every gradient is reduced and freed as soon as the backward
-    pass has it. Raises NeftError if a gradient is not finite.
+    gradient. statistic: a key of `STATISTICS`, taken of the gradient of a whole batch. The batches
+    are the first of a training with this seed, the loss is training's: the mean over a batch's
+    answer tokens. Every gradient is reduced and freed as soon as the backward pass has it. Raises
+    NeftError if a gradient is not finite.
     """
-    weights = {site.module: model.get_submodule(site.module).weight for site in sites.values()}
+    sites_of = _by_weight(model, sites)
     model.requires_grad_(False)
-    for weight in weights.values():
+    for weight in sites_of:
         weight.requires_grad_(True)
     runtime.store_frozen_weights(model, precision)
     runtime.choose_attention(
@@ -53,17 +65,11 @@ def sums(
         for key, site in sites.items()
     }
 
-    def reduce(weight: nn.Parameter) -> None:
-        gradient = weight.grad
-        weight.grad = None
-        for key, site in sites.items():
-            if weights[site.module] is weight and gradient is not None:
-                part = gradient.narrow(site.dim, site.start, site.count).abs()
-                totals[key] += part.sum(1 - site.dim, dtype=torch.float64)
-
     with ExitStack() as stack, progress.bar(batches, "reading gradients", "batch") as bar:
-        for weight in {id(weight): weight for weight in weights.values()}.values():
-            stack.callback(weight.register_post_accumulate_grad_hook(reduce).remove)
+        for weight, inside in sites_of.items():
+            reduce = partial(_reduce, sites=inside, totals=totals, of=STATISTICS[statistic])
+            hook = weight.register_post_accumulate_grad_hook(reduce)  # type: ignore[no-untyped-call]
+            stack.callback(hook.remove)
         for batch in _batches(examples, batches, batch_size, seed):
             tensors = {name: tensor.to(device) for name, tensor in collate(batch).items()}
             with runtime.autocast(precision, device):
@@ -74,6 +80,30 @@ def sums(
         if not total.isfinite().all():
             raise NeftError(f"{key}: a gradient is NaN or infinite")
     return {key: total.float().cpu() for key, total in totals.items()}
+
+
+def _by_weight(model: Any, sites: Mapping[str, Site]) -> dict[nn.Parameter, dict[str, Site]]:
+    """The sites in each weight; modules that share a weight have it once."""
+    found: dict[nn.Parameter, dict[str, Site]] = {}
+    for key, site in sites.items():
+        found.setdefault(model.get_submodule(site.module).weight, {})[key] = site
+    return found
+
+
+@torch.no_grad()
+def _reduce(
+    weight: nn.Parameter,
+    sites: Mapping[str, Site],
+    totals: Mapping[str, Tensor],
+    of: Callable[[Tensor, Tensor], Tensor],
+) -> None:
+    """Add a statistic of a weight's gradient to the totals of the sites in it; free the gradient."""
+    gradient, weight.grad = weight.grad, None
+    if gradient is None:
+        return
+    for key, site in sites.items():
+        part, weights = (x.narrow(site.dim, site.start, site.count) for x in (gradient, weight))
+        totals[key].add_(of(part, weights).sum(1 - site.dim, dtype=torch.float64))
 
 
 def _batches(

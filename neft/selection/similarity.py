@@ -23,6 +23,20 @@ from neft.storage import sealed
 # A GPU wants more at once.
 BLOCK = {"cpu": 1 << 17, "cuda": 1 << 24}
 
+# What `compare` trusts sums in float32 for; beyond these it counts in float64.
+SQUARES = 1e-10
+"""Of a vector's squares: float32 holds its smallest one, some 1e-6 of this, as a normal number."""
+CHANGES = 1e-30
+"""Of a change's squares: below it some of them are below float32's smallest numbers."""
+TURNED = 1 / 100
+"""Share of a change's squares that turns the vector: what rounding loses of the whole is then below
+a thousandth of that share.
+"""
+SHRUNK = 1 / 4
+"""Of a vector's squares that are left: ‖v‖² is the sum ‖u‖² + 2⟨u,d⟩ + ‖d‖², of which no more may
+cancel.
+"""
+
 
 class Movement(NamedTuple):
     """What became of some neurons: how far they turned (1 − cos, 0 … 2) and moved (‖v − u‖);
@@ -155,30 +169,49 @@ def compare(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> Mov
     pairs: blocks of rows [rows, columns] of the two, of the same shapes; read once, or three times
     where that is needed.
 
+    Sums in float32 serve all vectors but the few that `_fast` is not sure of: those are read again
+    in float64.
+    """
+    fast, sure = _fast(pairs, count, dim)
+    if sure.all():
+        return Movement(fast.distance.float().cpu(), fast.norm.float().cpu())
+    exact = _exact(_only(pairs, dim, ~sure), int((~sure).sum()), dim)
+    for found, again in zip(fast, exact, strict=True):
+        found[~sure] = again
+    return Movement(fast.distance.float().cpu(), fast.norm.float().cpu())
+
+
+def _fast(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> tuple[Movement, Tensor]:
+    """Movements (float64 [count]) from sums in float32, and which of them are sure (bool [count]).
+
     One pass gives ‖u‖², ‖d‖² and ⟨u,d⟩ of the difference d = v − u, which is exact for vectors near
     each other. One part of d turns u, the other stretches it: ‖d‖² = 2‖u‖‖v‖(1 − cos) + (‖v‖ −
     ‖u‖)². Sums in float32 are right to some 1e-6, so what turns is right to 1e-3 where it is a
-    hundredth of ‖d‖² or more. The few vectors that were stretched by more than that, or whose
-    squares leave float32's range, are read again for 1 − cos in float64, which is right to 1e-15.
+    hundredth of ‖d‖² or more. Not sure are vectors that were stretched by more than that, or whose
+    squares leave float32's range.
     """
     uu, dd, ud = _total((_squares_and_product(a, b - a, dim) for a, b in pairs), count, dim)
     longer = 2 * ud + dd  # ‖v‖² − ‖u‖²
     vv = uu + longer
     turned = dd - (longer / (uu.sqrt() + vv.sqrt())).square()
-    distance = turned / (2 * (uu * vv).sqrt())
-    clear = (dd == 0) | (dd > 1e-30) & (turned > dd / 100)
-    sure = clear & (uu > 1e-10) & (vv > uu / 4) & (uu + vv + dd).isfinite()
-    if not sure.all():
-        again = (
-            torch.cat([_squares_and_product(a, b, dim), (b - a).square().sum(dim)[None]])
-            for a, b in _only(pairs, dim, ~sure)
-        )
-        uu, vv, uv, dd[~sure] = _total(again, int((~sure).sum()), dim, sums=4)
-        product = uu * vv
-        zero = torch.where(uu == vv, 0.0, 1.0).double()
-        # An infinite number times zero is NaN, not zero: it doesn't pass for a zero vector.
-        distance[~sure] = torch.where(product == 0, zero, (1 - uv / product.sqrt()).clamp(min=0))
-    return Movement(distance.float().cpu(), dd.sqrt().float().cpu())
+    unmoved, turning = dd == 0, (dd > CHANGES) & (turned > TURNED * dd)
+    in_range = (uu > SQUARES) & (vv > SHRUNK * uu) & (uu + vv + dd).isfinite()
+    moved = Movement(turned / (2 * (uu * vv).sqrt()), dd.sqrt())
+    return moved, (unmoved | turning) & in_range
+
+
+def _exact(pairs: Iterable[tuple[Tensor, Tensor]], count: int, dim: int) -> Movement:
+    """Movements (float64 [count]) of vectors in float64: 1 − cos is then right to 1e-15."""
+    sums = (
+        torch.cat([_squares_and_product(a, b, dim), (b - a).square().sum(dim)[None]])
+        for a, b in pairs
+    )
+    uu, vv, uv, dd = _total(sums, count, dim, sums=4)
+    product = uu * vv
+    zero = torch.where(uu == vv, 0.0, 1.0).double()
+    # An infinite number times zero is NaN, not zero: it doesn't pass for a zero vector.
+    distance = torch.where(product == 0, zero, (1 - uv / product.sqrt()).clamp(min=0))
+    return Movement(distance, dd.sqrt())
 
 
 def _squares_and_product(x: Tensor, y: Tensor, dim: int) -> Tensor:

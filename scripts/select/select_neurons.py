@@ -5,6 +5,8 @@ Reads   MODEL_RECORD (JSON)          base_hash, parameters and neurons of the ba
                                      union that is topped up takes one file for each part that reads it, in the parts' order
 Writes  MASK (safetensors)           per module int32 [chosen], ascending, plus metadata
         RECORD (JSON)                {sha256, base_hash, selector, budget, neurons, parameters, by_kind, by_layer, report}
+
+--spec  the mask's settings; of a union that is topped up `of` holds those of its parts
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft.selection import build_mask
 
     supply = build_mask.Supply({what: getattr(args, what) for what in build_mask.FILES})
-    mask, report = build_mask.select(args.spec, read_json(args.model_record), supply, args.seed)
+    request = build_mask.Request.read(args.spec)
+    mask, report = build_mask.select(request, read_json(args.model_record), supply, args.seed)
     mask.save(args.mask)
     write_json(args.record, build_mask.describe(mask, report))
 

@@ -2,10 +2,10 @@
 
 Reads   MODEL/                     the base model; model.json, its record {base_hash, …}
         train.jsonl                rows to take batches from
-Writes  GRADIENTS (safetensors)    per module float32 [neurons]: |gradient| summed over weights and batches
+Writes  GRADIENTS (safetensors)    per module float32 [neurons]: a statistic of the gradient, summed over weights and batches
 
-The spec: {model: {trust_remote_code}, task, modules, axis, batches, batch_size, max_length,
-precision, seed}.
+The spec: {model: {trust_remote_code}, task, modules, axis, statistic, batches, batch_size,
+max_length, precision, seed}; statistic: absolute, taylor or fisher (`neft.selection.gradients`).
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         seed=spec["seed"],
         precision=runtime.training_precision(spec["precision"], device),
         device=device,
+        statistic=spec.get("statistic", "absolute"),
     )
     about = {
         "base_hash": files.read_json(args.model_record)["base_hash"],
         "axis": spec["axis"],
         "batches": spec["batches"],
+        "statistic": spec.get("statistic", "absolute"),
     }
     save_scores(args.gradients, sums, about)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.schema import Strict
 
@@ -23,7 +22,7 @@ class Spec(Strict):
     """The mask, a file as `NeuronMask.save` writes it."""
 
 
-def combine(masks: list[NeuronMask], spec: Mapping[str, Any]) -> NeuronMask:
+def combine(masks: list[NeuronMask], spec: Spec) -> NeuronMask:
     """The one mask as it is, with how it was chosen kept under `of`."""
     (mask,) = masks
-    return replace(mask, selector={**spec, "of": mask.selector})
+    return replace(mask, selector={"kind": spec.kind, "of": mask.selector})

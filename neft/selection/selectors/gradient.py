@@ -28,8 +28,6 @@ class Spec(MaskSpec):
     """
 
 
-def rank(
-    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
-) -> Ranking:
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By summed |gradient|, as `neft.selection.gradients` computes it."""
     return Ranking(inputs["gradients"])

@@ -38,9 +38,7 @@ class Spec(MaskSpec):
     """Strength of the ridge classifiers' regularization."""
 
 
-def rank(
-    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
-) -> Ranking:
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By cosine with the class vectors of their layer, the largest over the classes; the report has
     each layer's accuracy.
     """
@@ -48,7 +46,7 @@ def rank(
     from torch.nn import functional
 
     states: States = inputs["states"]
-    directions, accuracy = zip(*_classify(states, spec["alpha"]), strict=True)
+    directions, accuracy = zip(*_classify(states, spec.alpha), strict=True)
     scores = {}
     for key, vectors in _vectors(inputs["weights"], sites):
         layer = layer_of(key)

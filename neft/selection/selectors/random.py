@@ -24,14 +24,12 @@ class Spec(MaskSpec):
     """Seed of the draw. Default: the run's seed, so every run has neurons of its own."""
 
 
-def rank(
-    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
-) -> Ranking:
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By numbers drawn for each."""
     import torch
 
-    own = spec.get("seed")
-    generator = torch.Generator().manual_seed(seed if own is None else own)
+    own = seed if spec.seed is None else spec.seed
+    generator = torch.Generator().manual_seed(own)
     # float64: of ten million float32 draws several hundred thousand would be ties, which go to the
     # earlier module.
     return Ranking(

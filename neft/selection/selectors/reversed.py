@@ -22,8 +22,6 @@ class Spec(ProbedSpec):
     """The plug-in's name."""
 
 
-def rank(
-    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
-) -> Ranking:
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By nearness to where they started; distances as for `similarity`."""
     return Ranking({key: -distances for key, distances in inputs["distances"].items()})

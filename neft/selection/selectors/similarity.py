@@ -20,8 +20,6 @@ class Spec(ProbedSpec):
     """The plug-in's name."""
 
 
-def rank(
-    inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Mapping[str, Any], seed: int
-) -> Ranking:
+def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By distance from where they started: 1 − cos, 0 (unmoved) to 2 (reversed)."""
     return Ranking(inputs["distances"])

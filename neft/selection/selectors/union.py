@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -40,8 +39,8 @@ class Spec(Strict):
     """
 
 
-def combine(masks: list[NeuronMask], spec: Mapping[str, Any]) -> NeuronMask:
+def combine(masks: list[NeuronMask], spec: Spec) -> NeuronMask:
     """The mask that holds the neurons of all masks; a neuron that several hold counts once."""
     from neft.core.mask import union
 
-    return union(masks, dict(spec))
+    return union(masks, spec.model_dump(mode="json"))

@@ -18,7 +18,7 @@ from neft import plugins
 from neft.core.neurons import Site
 from neft.errors import NeftError
 from neft.selection import budgets
-from neft.selection.budgets import Part
+from neft.selection.budgets import MaskSpec, Part
 
 SITES = {
     "l.0.up": Site("l.0.up", "up_proj", "row", 0, 1536, 576, 0),
@@ -31,7 +31,7 @@ def run(
 ) -> dict[str, list[int]]:
     selector = plugins.load("selectors", kind)
     (what,) = selector.READS
-    ranking = selector.rank({what: scores}, {}, {"kind": kind}, 0)
+    ranking = selector.rank({what: scores}, {}, selector.Spec(kind=kind, neurons=1), 0)
     chosen = budgets.take(ranking.scores, budget, scope)
     assert all(index.dtype == torch.int32 for index in chosen.values())
     return {key: index.tolist() for key, index in chosen.items()}
@@ -61,7 +61,8 @@ def test_magnitude_and_gradient_take_the_largest() -> None:
 
 def test_random_follows_its_own_seed_or_the_runs() -> None:
     def draw(spec: dict[str, Any], seed: int) -> list[int]:
-        ranking = plugins.load("selectors", "random").rank({}, SITES, spec, seed)
+        typed = plugins.settings("selectors", {"kind": "random", "neurons": 100, **spec})
+        ranking = plugins.load("selectors", "random").rank({}, SITES, typed, seed)
         return budgets.take(ranking.scores, 100)["l.0.up"].tolist()
 
     assert draw({}, 1) == draw({}, 1) != draw({}, 2)
@@ -155,6 +156,13 @@ def test_a_refill_takes_turns_and_the_first_part_comes_first() -> None:
     assert refilled(Part(same, 2), Part(same, 2)) == {"a": [2, 3, 4, 5]}
 
 
+def test_a_refill_with_a_scope_lets_every_group_grow_alike() -> None:
+    scores = {"l.0.m": tensor([9.0, 8, 7, 6, 5, 4]), "l.1.m": tensor([3.0, 2, 1])}
+    # Each has 0 1 | 0. Next are the middles of what a neuron fills of its group: 2½/6, 1½/3, 3½/6.
+    same = Part(scores, 3, "module")
+    assert refilled(same, same) == {"l.0.m": [0, 1, 2, 3], "l.1.m": [0, 1]}
+
+
 def test_a_refill_makes_up_for_what_parts_share_and_no_more() -> None:
     # First 0 1 2 3 4, second 0 1 5 6 7: two each are {0, 1}; in turn come 2 and 5, the fourth.
     first, second = (
@@ -207,10 +215,8 @@ def test_a_refilled_union_has_exactly_the_number_and_each_parts_own_choice(
         return
     chosen = budgets.refill(parts)
     assert sum(map(len, chosen.values())) == sum(counts)
-    for part in (
-        parts if set(scopes) == {"global"} else []
-    ):  # a larger budget of a scope may drop a neuron
-        for key, index in budgets.take(part.scores, part.budget).items():
+    for part in parts:
+        for key, index in budgets.take(part.scores, part.budget, part.scope).items():
             assert set(index.tolist()) <= set(chosen[key].tolist())
 
 
@@ -219,14 +225,18 @@ def test_nan_cannot_be_ranked() -> None:
         budgets.take({"a": tensor([0.0, float("nan")])}, 1)
 
 
+def size(spec: dict[str, Any]) -> MaskSpec:
+    return MaskSpec.model_validate(spec)
+
+
 def test_a_fraction_is_of_all_the_models_parameters() -> None:
     # Llama-2-7B: 6,738,415,616 parameters; 0.09 of them are 606 M, which is 148,062 vectors of
     # 4,096
     sites = {f"l.{i}.up": Site(f"l.{i}.up", "up_proj", "row", 0, 11008, 4096, 0) for i in range(64)}
-    assert budgets.budget({"fraction": 0.09}, sites, 6_738_415_616, "Llama") == round(
+    assert budgets.budget(size({"fraction": 0.09}), sites, 6_738_415_616, "Llama") == round(
         0.09 * 6_738_415_616 / 4096
     )
-    assert budgets.budget({"neurons": 25_000}, sites, 6_738_415_616, "Llama") == 25_000
+    assert budgets.budget(size({"neurons": 25_000}), sites, 6_738_415_616, "Llama") == 25_000
 
 
 def test_a_budget_larger_than_the_modules_offer_is_an_error_that_says_what_they_have() -> None:
@@ -237,13 +247,13 @@ def test_a_budget_larger_than_the_modules_offer_is_an_error_that_says_what_they_
             r" \(0.59\)"
         ),
     ):
-        budgets.budget({"fraction": 0.9}, SITES, 3_000_000, "M")
+        budgets.budget(size({"fraction": 0.9}), SITES, 3_000_000, "M")
     with pytest.raises(
         NeftError, match="neurons: 4,000 are asked for, but up_proj and down_proj of M have 3,072"
     ):
-        budgets.budget({"neurons": 4_000}, SITES, 3_000_000, "M")
+        budgets.budget(size({"neurons": 4_000}), SITES, 3_000_000, "M")
     with pytest.raises(NeftError, match="fraction: 1e-06 asks for 0 neurons"):
-        budgets.budget({"fraction": 1e-6}, SITES, 3_000, "M")
+        budgets.budget(size({"fraction": 1e-6}), SITES, 3_000, "M")
 
 
 @pytest.mark.parametrize("kind", ["similarity", "reversed", "random"])

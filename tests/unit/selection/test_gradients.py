@@ -49,6 +49,22 @@ def test_a_batch_gives_the_absolute_gradients_of_plain_autograd(
         torch.testing.assert_close(found[key], expected, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("statistic", ["taylor", "fisher"])
+def test_a_statistic_is_that_of_each_batchs_whole_gradient(
+    tiny_model: Path, statistic: str
+) -> None:
+    rows = examples(4)  # one batch an epoch: three batches are three times the same
+    found = sums(load(tiny_model), rows, statistic=statistic, batches=3)
+    model = load(tiny_model)
+    batch = collate(rows)
+    model(input_ids=batch["input_ids"], labels=batch["labels"]).loss.backward()
+    for key, site in neurons.find(model).items():
+        weight = model.get_submodule(site.module).weight
+        products = weight.grad * (weight.detach() if statistic == "taylor" else weight.grad)
+        expected = 3 * products.abs().sum(1 - site.dim)
+        torch.testing.assert_close(found[key], expected, rtol=1e-4, atol=1e-9)
+
+
 def test_batches_add_up_beyond_an_epoch(tiny_model: Path) -> None:
     rows = examples(4)  # one batch an epoch
     once, thrice = (sums(load(tiny_model), rows, batches=batches) for batches in (1, 3))
