@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neft import plugins
 
@@ -24,12 +24,19 @@ def of_method(config: Config, method: str, train: str) -> Use | None:
     return Use(mask, getattr(settings, "mask_from", None) or train) if mask else None
 
 
+def named(mask: Any) -> tuple[Any, ...]:
+    """What the settings of a mask name under `of`, its one mask or several: keys of `masks`, or
+    pairs of such a key and a dataset.
+    """
+    entries = getattr(mask, "of", ())
+    return entries if isinstance(entries, tuple) else (entries,)
+
+
 def parts(config: Config, use: Use) -> list[Use]:
-    """The masks that a mask is made of; none unless it is a union."""
-    entries = getattr(config.masks.get(use.mask), "of", ())
+    """The masks that a mask is made of or drawn like; none of most."""
     return [
         Use(entry, use.dataset) if isinstance(entry, str) else Use(entry.mask, entry.dataset)
-        for entry in entries
+        for entry in named(config.masks.get(use.mask))
     ]
 
 

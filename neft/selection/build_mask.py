@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,8 @@ def select(
         return mask, {"parts": budget_of}
     if "masks" in plugin.READS:
         masks = [_load(path, record) for path in supply.rest("masks")]
-        return plugin.combine(masks, spec), {"parts": [mask.count for mask in masks]}
+        inputs = _inputs(plugin.READS - {"masks"}, spec.kind, {}, supply) | {"masks": masks}
+        return plugin.combine(inputs, spec, seed), {"parts": [mask.count for mask in masks]}
     one = _ranked(spec, record, supply, seed)
     chosen = budgets.take(one.part.scores, one.part.budget, one.part.scope)
     mask = NeuronMask(chosen, one.sites, **base, selector=settings, budget=one.part.budget)
@@ -133,11 +134,16 @@ def _ranked(spec: MaskSpec, record: Mapping[str, Any], supply: Supply, seed: int
         neurons.sites_of(record), spec.modules, spec.axis, record["architecture"]
     )
     budget = budgets.budget(spec, sites, record["parameters"], record["architecture"])
-    inputs = {
-        what: _read(what, supply.next(what, kind), sites) for what in FILES if what in plugin.READS
-    }
+    inputs = _inputs(plugin.READS, kind, sites, supply)
     ranking = plugin.rank(inputs, sites, spec, seed)
     return _Ranked(Part(ranking.scores, budget, spec.scope), sites, ranking.report)
+
+
+def _inputs(
+    reads: Collection[str], kind: str, sites: Mapping[str, Site], supply: Supply
+) -> dict[str, Any]:
+    """What a selector of this kind looks at, from the next file of each sort."""
+    return {what: _read(what, supply.next(what, kind), sites) for what in FILES if what in reads}
 
 
 def _read(what: str, path: str, sites: Mapping[str, Site]) -> Any:

@@ -16,7 +16,7 @@ from neft.config.mask_uses import Use
 if TYPE_CHECKING:
     from neft.config.model import Config, Experiment
 
-CONTROLS = ("random", "reversed")
+CONTROLS = ("random", "reversed", "matched", "norm")
 """Selectors of masks that are there to do worse."""
 
 

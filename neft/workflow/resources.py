@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neft.config import mask_uses
 from neft.core.neurons import layer_of, sites_of
 from neft.errors import NeftError
 
@@ -92,9 +93,8 @@ class Size:
             return round(float(mask.fraction) * self.parameters)
         if getattr(mask, "neurons", None):
             return int(mask.neurons) * self.hidden
-        parts = getattr(mask, "of", ())
-        names = [part if isinstance(part, str) else part.mask for part in parts]
-        return sum(self._in_mask(part, masks) for part in names) if parts else self.parameters
+        names = [part if isinstance(part, str) else part.mask for part in mask_uses.named(mask)]
+        return sum(self._in_mask(part, masks) for part in names) if names else self.parameters
 
 
 def tuning_bytes(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from neft.schema import Strict
 
@@ -22,7 +23,7 @@ class Spec(Strict):
     """The mask, a file as `NeuronMask.save` writes it."""
 
 
-def combine(masks: list[NeuronMask], spec: Spec) -> NeuronMask:
+def combine(inputs: Mapping[str, Any], spec: Spec, seed: int) -> NeuronMask:
     """The one mask as it is, with how it was chosen kept under `of`."""
-    (mask,) = masks
+    mask: NeuronMask = inputs["masks"][0]
     return replace(mask, selector={"kind": spec.kind, "of": mask.selector})

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from neft.core.neurons import Site
-    from neft.models.checkpoint import Checkpoint
     from neft.selection.states import States
 
 READS = frozenset({"states", "weights"})
@@ -45,10 +44,12 @@ def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed:
     import torch
     from torch.nn import functional
 
+    from neft.selection import base_vectors
+
     states: States = inputs["states"]
     directions, accuracy = zip(*_classify(states, spec.alpha), strict=True)
     scores = {}
-    for key, vectors in _vectors(inputs["weights"], sites):
+    for key, vectors in base_vectors.vectors(inputs["weights"], sites):
         layer = layer_of(key)
         if not 0 <= layer < len(directions):
             raise NeftError(
@@ -91,14 +92,3 @@ def _classify(states: States, alpha: float) -> Iterator[tuple[Tensor, float]]:
             (torch.cat([-vectors, vectors]) if len(vectors) == 1 else vectors),
             float(classifier.score(dev.numpy(), expected)),
         )
-
-
-def _vectors(weights: Checkpoint, sites: Mapping[str, Site]) -> Iterator[tuple[str, Tensor]]:
-    """Per site its neurons as rows, float32 [neurons, hidden]; one matrix in memory at a time."""
-    for key, site in sites.items():
-        name = f"{site.module}.weight"
-        # Some files, GPT-2's for one, were saved from the model without its head, and their names
-        # lack its prefix.
-        stored = weights.tensors[name if name in weights.tensors else name.partition(".")[2]]
-        part = stored.read().narrow(site.dim, site.start, site.count).float()
-        yield key, part.t() if site.dim else part

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -39,8 +40,8 @@ class Spec(Strict):
     """
 
 
-def combine(masks: list[NeuronMask], spec: Spec) -> NeuronMask:
+def combine(inputs: Mapping[str, Any], spec: Spec, seed: int) -> NeuronMask:
     """The mask that holds the neurons of all masks; a neuron that several hold counts once."""
     from neft.core.mask import union
 
-    return union(masks, spec.model_dump(mode="json"))
+    return union(inputs["masks"], spec.model_dump(mode="json"))
