@@ -130,8 +130,7 @@ def _mask_info(path: Path, mask: NeuronMask, base: Path | None) -> str:
     if base is not None:
         from neft.models.identity import base_hash
 
-        if base_hash(base) != mask.base_hash:
-            raise NeftError(f"{path}: this mask belongs to another base model than {base}")
+        mask.check_base(base_hash(base), path)
     head = [
         ("format", "mask"),
         ("base", mask.base_hash),

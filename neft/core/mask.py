@@ -109,6 +109,16 @@ class NeuronMask:
             budget=sum(len(index) for index in vectors.values()),
         )
 
+    def check_base(self, base_hash: str, name: str | Path) -> None:
+        """Raise NeftError, which begins with `name`, unless the mask was made for the model with
+        this hash.
+        """
+        if self.base_hash != base_hash:
+            raise NeftError(
+                f"{name}: a mask of another base model: made for {self.base_hash[:12]}…, this one"
+                f" is {base_hash[:12]}…"
+            )
+
     @property
     def count(self) -> int:
         """Neurons chosen."""

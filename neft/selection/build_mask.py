@@ -167,11 +167,7 @@ def _load(path: str, record: Mapping[str, Any]) -> NeuronMask:
     record.
     """
     mask = NeuronMask.load(path)
-    if mask.base_hash != record["base_hash"]:
-        raise NeftError(
-            f"{path}: a mask of another base model: made for {mask.base_hash[:12]}…, this one is"
-            f" {record['base_hash'][:12]}…"
-        )
+    mask.check_base(record["base_hash"], path)
     natural = neurons.sites_of(record)
     known = natural | neurons.choose(natural, None, "row", record["architecture"])
     for key, site in mask.sites.items():

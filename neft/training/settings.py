@@ -46,7 +46,10 @@ class Training(Strict):
     """Tokens of prompt and answer together; longer rows are left out and counted in `metrics.json`.
     """
     warmup_ratio: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises from 0 to its peak."""
+    """Share of the steps, rounded up to w whole ones, in which the learning rate rises to its peak:
+    it is 1/(w + 1), 2/(w + 1), … w/(w + 1) of it in these and the peak in the next, so that the
+    first step counts as well.
+    """
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """Course of the learning rate after the warm-up: to 0 in a line or half a cosine, or as it is.
     """

@@ -8,12 +8,14 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.data_loader import DataLoaderShard
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from transformers import (
     PrinterCallback,
@@ -28,12 +30,11 @@ from neft.data import batches
 from neft.data.encode import Example
 from neft.errors import NeftError
 from neft.models import runtime
-from neft.training import checkpoints, sharding
+from neft.training import checkpoints, rates, sharding
 from neft.training.checkpoints import Progress, ResumableTrainer
 from neft.training.loss import completion_loss
 from neft.training.settings import Training
 
-SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 TOKENS_AT_ONCE = 1024 if not torch.cuda.is_available() else 2**16
 """Tokens of a micro-batch that go through the model at once; longer ones take turns, which changes
 memory and nothing else.
@@ -90,6 +91,7 @@ def fit(
     trainer = CompletionTrainer(
         model=trained,
         args=arguments,
+        settings=settings,
         folder=folder,
         fingerprint=fingerprint,
         train_dataset=train,
@@ -97,7 +99,6 @@ def fit(
         data_collator=batches.collate,
         precision=precision,
         keep_best=keep_best,
-        patience=settings.early_stop if keep_best else None,
     )
     trainer.remove_callback(PrinterCallback)
     if (
@@ -133,18 +134,30 @@ class CompletionTrainer(ResumableTrainer):
     loss_is_scaled_for_ga = True
 
     def __init__(
-        self, *, precision: str, keep_best: bool, patience: int | None, **options: Any
+        self, *, settings: Training, precision: str, keep_best: bool, **options: Any
     ) -> None:
-        """`precision`: of the matrix products. `patience`: evaluations without a new best until the
-        run stops.
+        """`precision`: of the matrix products; with `keep_best` off the result is the last state
+        and nothing stops early.
         """
         super().__init__(**options)
+        self.settings = settings
         self.model_accepts_loss_kwargs = (
             True  # count the labels of every batch, whatever the model's signature
         )
         self.precision = precision
         self.keep_best = keep_best
-        self.patience = patience
+        self.patience = settings.early_stop if keep_best else None
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LambdaLR:
+        """The course of the learning rate (`rates`) in place of transformers', whose warm-up has a
+        first step of rate 0.
+        """
+        share = partial(rates.share_of_peak, total=num_training_steps, settings=self.settings)
+        scheduler = LambdaLR(optimizer or self.optimizer, share)
+        self.lr_scheduler = scheduler
+        return scheduler
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
         """Where the Trainer computes a loss it does so in our precision."""
@@ -323,8 +336,6 @@ def _arguments(
         per_device_eval_batch_size=micro,
         gradient_accumulation_steps=settings.batch_size // (micro * ranks),
         learning_rate=learning_rate,
-        lr_scheduler_type=SCHEDULES[settings.schedule],
-        warmup_steps=math.ceil(settings.warmup_ratio * steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         activation_checkpointing=settings.gradient_checkpointing,

@@ -16,7 +16,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from neft import plugins
 from neft.core.mask import NeuronMask
 from neft.data import encode
-from neft.errors import NeftError
 from neft.models import runtime
 from neft.storage import files
 from neft.training import trainer
@@ -151,11 +150,7 @@ def tune(
 
 def _mask(file: Path, base_hash: str) -> NeuronMask:
     mask = NeuronMask.load(file)
-    if mask.base_hash != base_hash:
-        raise NeftError(
-            f"{file}: a mask of another base model: made for {mask.base_hash[:12]}…, this one is"
-            f" {base_hash[:12]}…"
-        )
+    mask.check_base(base_hash, file)
     return mask
 
 

@@ -208,10 +208,8 @@ def test_another_base_model_is_refused_by_every_command(
         ("export", other, delta, out),
         ("info", delta, "--base", other),
     ):
-        assert "belongs to another base model" in mistake(capsys, *words)
-    assert "belongs to another base model" in mistake(
-        capsys, "info", tmp_path / "mask", "--base", other
-    )
+        assert "another base model" in mistake(capsys, *words)
+    assert "another base model" in mistake(capsys, "info", tmp_path / "mask", "--base", other)
     for operation in (
         ("union", tmp_path / "mask", tmp_path / "others", out),
         ("overlap", tmp_path / "mask", tmp_path / "others"),

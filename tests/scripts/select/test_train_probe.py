@@ -42,6 +42,18 @@ def test_takes_exactly_the_steps_asked_for_and_keeps_the_last_state(
     assert metrics["percent"] == 100
 
 
+def test_a_probe_of_one_step_and_the_first_step_of_a_longer_one_move_every_weight(
+    tiny_model: Path, tiny_rows: Path, tmp_path: Path
+):
+    inputs = tuned.make_inputs(tmp_path, tiny_model, tiny_rows)
+    base, _ = runtime.load_model(tiny_model, "float32")
+    for name, options in (("one", {"steps": 1}), ("early", {"steps": 40, "stop": 1})):
+        train_probe.main(tuned.probe_arguments(inputs, tmp_path / name, **options))
+        probe, _ = runtime.load_model(tmp_path / name / "model", "float32")
+        for (key, now), former in zip(probe.named_parameters(), base.parameters(), strict=True):
+            assert not torch.equal(now, former), (name, key)
+
+
 def test_an_early_end_is_the_state_that_the_whole_run_has_then(
     tiny_model: Path, tiny_rows: Path, tmp_path: Path
 ):

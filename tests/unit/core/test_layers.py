@@ -555,6 +555,18 @@ def test_attaching_twice_or_a_mask_of_another_model_is_refused() -> None:
         neft.attach(model, mask)
 
 
+def test_a_mask_of_other_weights_of_the_same_shape_is_refused_unless_the_hash_is_vouched_for() -> (
+    None
+):
+    model, other = llama(), llama(seed=1)
+    mask = NeuronMask.from_indices(CHOICES["rows"], model)
+    with pytest.raises(NeftError, match=r"attach: a mask of another base model: made for [0-9a-f]"):
+        neft.attach(other, mask)
+    assert all(p.requires_grad for p in other.parameters()), "and nothing was changed"
+    neft.attach(other, mask, base_hash=mask.base_hash)
+    assert any(layers.attached(other))
+
+
 def test_layers_of_a_deleted_model_are_let_go() -> None:
     gc.collect()
     known = len(layers._layers)

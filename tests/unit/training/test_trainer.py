@@ -186,6 +186,17 @@ def test_the_result_is_the_best_of_the_evaluated_states(
     assert not equal(copy(model), copy(again))
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_a_run_of_one_step_moves_the_weights(
+    data: Data, tiny_model: Path, mask: NeuronMask, tmp_path: Path, schedule: str
+):
+    for kind in ("full", "lora", "neft"):
+        model = prepared(tiny_model, kind, mask)
+        before = copy(model)
+        fit(model, data, tmp_path / kind, steps=1, schedule=schedule)
+        assert not equal(copy(model), before), kind
+
+
 def test_a_run_stops_after_some_evaluations_without_a_new_best(
     overfit: Data, tiny_model: Path, tmp_path: Path
 ):
