@@ -192,8 +192,8 @@ def options(input, *keys):
 
 def comet_inputs(w):
     """A COMET model and its encoder, fetched or local, and the environment that runs it."""
-    metric, stem = plain(CONFIG.metrics[w.metric]), f"{R}/fetch/{{}}/{w.metric}"
-    fetched = plugins.load("metrics", metric["kind"]).fetch_specs(metric)
+    metric, stem = CONFIG.metrics[w.metric], f"{R}/fetch/{{}}/{w.metric}"
+    fetched = plugins.load("metrics", metric.kind).fetch_specs(metric)
     if "metrics" in fetched:
         model = {
             "model": ancient(stem.format("metrics")),
@@ -201,8 +201,8 @@ def comet_inputs(w):
         }
     else:
         model = {
-            "checkpoint": metric["checkpoint"],
-            "settings": str(Path(metric["checkpoint"]).parents[1] / "hparams.yaml"),
+            "checkpoint": metric.checkpoint,
+            "settings": str(Path(metric.checkpoint).parents[1] / "hparams.yaml"),
         }
     if "encoders" in fetched:
         encoder = {
@@ -210,7 +210,7 @@ def comet_inputs(w):
             "encoder_record": stem.format("encoders") + ".json",
         }
     else:
-        encoder = {"encoder": ancient(metric["encoder"]), "content": files_in(metric["encoder"])}
+        encoder = {"encoder": ancient(metric.encoder), "content": files_in(metric.encoder)}
     return model | encoder | ({} if CONDA else {"ready": ancient(".venv-comet/ready")})
 
 

@@ -201,8 +201,8 @@ def _notes(rows: Sequence[Row], metrics: dict[str, str], baseline: str) -> list[
     if any(result.p is not None for row in rows for result in row.results.values()):
         worst = " The largest of the seeds'." if any(row.seeds > 1 for row in rows) else ""
         meaning = (
-            f"two-sided paired test against {baseline} on the same test rows (McNemar's for"
-            " accuracy, else a bootstrap), not corrected for the number of comparisons."
+            f"two-sided paired test against {baseline} on the same test rows (random"
+            " swaps of rows; for accuracy McNemar's exact test), not corrected for the number of comparisons."
         )
         notes.append(("p", meaning + worst))
     for name, title in metrics.items():

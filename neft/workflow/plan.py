@@ -206,8 +206,8 @@ class Plan:
         from neft.data.sources import hub
 
         if w.kind in ("metrics", "encoders"):
-            metric = plain(self.config.metrics[w.key])
-            return spec(**plugins.load("metrics", metric["kind"]).fetch_specs(metric)[w.kind])
+            metric = self.config.metrics[w.key]
+            return spec(**plugins.load("metrics", metric.kind).fetch_specs(metric)[w.kind])
         return spec(**hub.fetch_spec(plain(self.hubs[w.kind, w.key]), w.kind.removesuffix("s")))
 
     def read_source(self, w: Wildcards) -> str:
@@ -378,8 +378,8 @@ class Plan:
 
     def predict_comet(self, w: Wildcards) -> str:
         """Which model, and whether it is trusted; not how its scores are summed up."""
-        metric = plain(self.config.metrics[w.metric])
-        return spec(**plugins.load("metrics", metric["kind"]).predict_spec(metric))
+        metric = self.config.metrics[w.metric]
+        return spec(**plugins.load("metrics", metric.kind).predict_spec(metric))
 
     def run_benchmark(self, w: Wildcards) -> str:
         """The task, but not where its files lie, and the precision; the task has its own limit of
@@ -426,12 +426,7 @@ class Plan:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
         language = plugins.load("tasks", task.kind).language(plain(task))
-        metric = plain(self.config.metrics[w.metric])
-        if "segments" in getattr(plugins.load("metrics", metric["kind"]), "READS", ()):
-            metric = {
-                key: metric[key] for key in ("kind", "bootstrap")
-            }  # the rest decided the segments' scores
-        return spec(metric=metric, language=language)
+        return spec(metric=plain(self.config.metrics[w.metric]), language=language)
 
     def score_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neft import plugins
-from neft.scoring.scores import check_aligned, read_rows
+from neft.scoring import significance
+from neft.scoring.rows import check_aligned, read_rows
 from neft.script import parser, run
 from neft.storage import files
 
@@ -25,17 +26,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--pairs", required=True)
     args = arguments.parse_args(argv)
 
-    metric, language = args.spec["metric"], args.spec["language"]
-    plugin = plugins.load("metrics", metric["kind"])
+    block, language = args.spec["metric"], args.spec["language"]
+    metric, options = plugins.load("metrics", block["kind"]), plugins.settings("metrics", block)
     segments = args.segments or [None] * len(args.outputs)
     rows = {
         name: read_rows(outputs, scored)
         for name, outputs, scored in zip(args.spec["methods"], args.outputs, segments, strict=True)
     }
+    # Counted once for each method, not once for each pair.
+    statistics = {name: metric.statistics(one, options, language) for name, one in rows.items()}
     found, signature = [], None
     for first, second in args.spec["pairs"]:
         check_aligned(rows[first], rows[second], first, second)
-        result = plugin.paired(rows[first], rows[second], metric, language)
+        counted = metric.signature(rows[first], options, language)
+        result = significance.compare(
+            metric, options, statistics[first], statistics[second], counted
+        )
         values = {"first_value": result.value, "second_value": result.baseline_value, "p": result.p}
         found.append({"first": first, "second": second, **values})
         signature = result.signature

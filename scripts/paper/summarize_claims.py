@@ -47,9 +47,9 @@ def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
         ),
         (
             "p is two-sided, and corrected for the number of tests of its claim (Holm); below"
-            f" {LEVEL} a difference counts. A bootstrap of n resamples gives no p below 2 / (n +"
-            " 1), or 1 / (n + 1) for means of segments, however clear the difference: many tests"
-            " need many resamples. Tests that share models or rows are not independent."
+            f" {LEVEL} a difference counts. A test by n random swaps gives no p"
+            " below 1 / (n + 1), however clear the difference. Tests that share models or rows"
+            " are not independent."
         ),
         _trials(spec["trials"]),
     ]

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from neft import plugins
-from neft.scoring import scores
+from neft.scoring import significance
+from neft.scoring.rows import check_aligned, read_rows
 from neft.script import parser, run
 from neft.storage import files
 
@@ -29,13 +30,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--comparison", required=True)
     args = arguments.parse_args(argv)
 
-    metric = args.spec["metric"]
-    rows = scores.read_rows(args.outputs, args.segments)
-    baseline = scores.read_rows(args.baseline, args.baseline_segments)
-    scores.check_aligned(rows, baseline, args.outputs, args.baseline)
-    plugin = plugins.load("metrics", metric["kind"])
-    comparison = plugin.paired(rows, baseline, metric, args.spec["language"])
-    result = {"metric": metric["kind"], "baseline": args.spec["baseline"], **asdict(comparison)}
+    block, language = args.spec["metric"], args.spec["language"]
+    metric, options = plugins.load("metrics", block["kind"]), plugins.settings("metrics", block)
+    rows = read_rows(args.outputs, args.segments)
+    baseline = read_rows(args.baseline, args.baseline_segments)
+    check_aligned(rows, baseline, args.outputs, args.baseline)
+    first, second = (metric.statistics(one, options, language) for one in (rows, baseline))
+    signature = metric.signature(rows, options, language)
+    comparison = significance.compare(metric, options, first, second, signature)
+    result = {"metric": options.kind, "baseline": args.spec["baseline"], **asdict(comparison)}
     files.write_json(args.comparison, files.seal(result))
 
 

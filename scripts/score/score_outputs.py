@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from neft import plugins
-from neft.scoring import scores
+from neft.scoring.rows import read_rows
 from neft.script import parser, run
 from neft.storage import files
 
@@ -26,12 +26,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--score", required=True)
     args = arguments.parse_args(argv)
 
-    metric = args.spec["metric"]
-    rows = scores.read_rows(args.outputs, args.segments)
-    plugin = plugins.load("metrics", metric["kind"])
-    result = asdict(plugin.score(rows, metric, args.spec["language"]))
+    block = args.spec["metric"]
+    metric, options = plugins.load("metrics", block["kind"]), plugins.settings("metrics", block)
+    rows = read_rows(args.outputs, args.segments)
+    result = asdict(metric.score(rows, options, args.spec["language"]))
     segments = result.pop("segments")
-    head = {"metric": metric["kind"], "title": plugin.title(metric)}
+    head = {"metric": options.kind, "title": metric.title(options)}
     files.write_json(
         args.score, files.seal({**head, **result, "n": len(rows), "segments": segments})
     )

@@ -64,11 +64,7 @@ def mistakes(config: Config) -> Iterator[str]:
     yield from sources.mistakes(config)
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)
-        paths = (
-            plugin.local_paths(metric.model_dump(mode="json"))
-            if hasattr(plugin, "local_paths")
-            else []
-        )
+        paths = plugin.local_paths(metric) if hasattr(plugin, "local_paths") else []
         yield from (
             f"metrics.{name}: no such file or folder: {path}"
             for path in paths

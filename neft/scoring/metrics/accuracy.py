@@ -1,14 +1,16 @@
-"""Accuracy: the share of answers that are right, with Wilson's interval and McNemar's exact
-test.
-"""
+"""Accuracy: the share of answers that are right, with Wilson's interval."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.schema import Strict
-from neft.scoring import scores
+from neft.scoring.rows import Rows, texts
+from neft.scoring.score import CONFIDENCE, Score, ratio
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Z = 1.959963984540054
 """The normal distribution's 97.5th percentile."""
@@ -21,28 +23,28 @@ class Spec(Strict):
     """Accuracy."""
 
 
-def title(spec: dict[str, Any]) -> str:
+def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     return "Accuracy"
 
 
-def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+def score(rows: Rows, spec: Spec, language: str) -> Score:
     """Score output rows: 100 where output and reference are the same text, else 0; the language
     plays no part.
 
     An empty output is an answer that could not be read: wrong, and counted. Raises NeftError as
-    `scores.texts`.
+    `rows.texts`.
     """
     right = _right(rows)
     n, share = len(right), sum(right) / len(right)
     low, high = wilson(sum(right), n)
     unread = sum(not row["output"] for row in rows)
-    return scores.Score(
+    return Score(
         value=100 * share,
         low=100 * low,
         high=100 * high,
-        confidence=scores.CONFIDENCE,
-        signature=f"{_signature(rows)}|interval:wilson",
+        confidence=CONFIDENCE,
+        signature=f"{signature(rows, spec, language)}|interval:wilson",
         segments=[100.0 * one for one in right],
         standard_error=100 * math.sqrt(share * (1 - share) / (n - 1)) if n > 1 else None,
         details={"unreadable": 100 * unread / n},
@@ -54,17 +56,24 @@ def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Scor
     )
 
 
-def paired(
-    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
-) -> scores.Comparison:
-    """Compare with a baseline's answers to the same rows by McNemar's exact test (two-sided)."""
-    ours, theirs = _right(rows), _right(baseline)
-    better = sum(a and not b for a, b in zip(ours, theirs, strict=True))
-    worse = sum(b and not a for a, b in zip(ours, theirs, strict=True))
-    value, other = 100 * sum(ours) / len(ours), 100 * sum(theirs) / len(theirs)
-    return scores.Comparison(
-        value, other, mcnemar(better, worse), f"{_signature(rows)}|test:mcnemar-exact"
-    )
+def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
+    """Of each row, [rows, 2] float64: 100 if it is right, else 0; and 1."""
+    import numpy as np
+
+    return np.array([[100.0 * one, 1.0] for one in _right(rows)])
+
+
+def value(sums: np.ndarray, spec: Spec) -> np.ndarray:
+    """Accuracy of sums [..., 2] over rows, 0 to 100."""
+    return ratio(sums)
+
+
+def signature(rows: Rows, spec: Spec, language: str) -> str:
+    """Whether answers were compared by their likelihood or read from text: scores of the two say
+    different things.
+    """
+    answers = "likelihood" if all("scores" in row for row in rows) else "generated"
+    return f"accuracy|n:{len(rows)}|answers:{answers}"
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
@@ -76,21 +85,6 @@ def wilson(right: int, n: int) -> tuple[float, float]:
     return (0.0 if right == 0 else middle - half), (1.0 if right == n else middle + half)
 
 
-def mcnemar(better: int, worse: int) -> float:
-    """How often a fair coin for each row that only one system has right falls at least as unevenly
-    (McNemar 1947, exact).
-    """
-    n, fewer = better + worse, min(better, worse)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / (1 << n))
-
-
-def _right(rows: scores.Rows) -> list[bool]:
-    outputs, references = scores.texts(rows)
+def _right(rows: Rows) -> list[bool]:
+    outputs, references = texts(rows)
     return [output == reference for output, reference in zip(outputs, references, strict=True)]
-
-
-def _signature(rows: scores.Rows) -> str:
-    """Whether answers were compared by their likelihood or read from text: scores of the two say
-    different things.
-    """
-    return f"accuracy|n:{len(rows)}|answers:{'likelihood' if all('scores' in row for row in rows) else 'generated'}"

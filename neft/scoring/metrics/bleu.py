@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
-from neft.schema import Strict
-from neft.scoring import scores
+from neft.scoring.rows import Rows
+from neft.scoring.score import Resampled, Score, by_sacrebleu, sacrebleu_statistics
 
 if TYPE_CHECKING:
+    import numpy as np
     from sacrebleu.metrics.bleu import BLEU
 
 _CHINESE = ("zh", "zho", "chi", "cmn", "yue")
@@ -19,7 +17,7 @@ _CHINESE = ("zh", "zho", "chi", "cmn", "yue")
 _NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
 
 
-class Spec(Strict):
+class Spec(Resampled):
     """BLEU: n-gram precision on words, 0 to 100."""
 
     kind: Literal["bleu"]
@@ -29,38 +27,60 @@ class Spec(Strict):
     """
     lowercase: bool = False
     """Ignore case."""
-    bootstrap: int = Field(1000, ge=100)
-    """Resamples for the interval and the paired test."""
 
 
-def title(spec: dict[str, Any]) -> str:
+def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
-    return "BLEU (lower case)" if spec["lowercase"] else "BLEU"
+    return "BLEU (lower case)" if spec.lowercase else "BLEU"
 
 
-def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+def score(rows: Rows, spec: Spec, language: str) -> Score:
     """Score output rows against one reference each; language: that of the outputs, which decides
     the tokenizer.
     """
-    corpus = partial(_metric, spec, language)
-    return scores.score(corpus, partial(corpus, effective_order=True), rows, spec["bootstrap"])
+    segment = _metric(spec, language, effective_order=True)
+    return by_sacrebleu(_metric(spec, language), segment, rows, spec)
 
 
-def paired(
-    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
-) -> scores.Comparison:
-    """Compare outputs with a baseline's on the same references."""
-    return scores.paired(partial(_metric, spec, language), rows, baseline, spec["bootstrap"])
+def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
+    """Of each row, [rows, 10] float64: words of the output and of the reference, n-grams in common
+    (n = 1 to 4) and n-grams of the output.
+    """
+    return sacrebleu_statistics(_metric(spec, language), rows)
 
 
-def _metric(spec: dict[str, Any], language: str, effective_order: bool = False) -> BLEU:
+def value(sums: np.ndarray, spec: Spec) -> np.ndarray:
+    """BLEU of sums [..., 10] over rows, 0 to 100: sacrebleu's, with its smoothing `exp` (an n-gram
+    order without a match counts as half a match, the next one as a quarter, …).
+    """
+    import numpy as np
+
+    words, reference, same, every = sums[..., 0], sums[..., 1], sums[..., 2:6], sums[..., 6:]
+    none = same == 0
+    # Where an order has no n-grams, or nothing matches at all, the score is 0 whatever is here.
+    undefined = (every == 0).any(axis=-1) | none.all(axis=-1)
+    smooth = 0.5 ** none.cumsum(axis=-1)
+    precision = np.where(none, smooth, same) / np.where(every == 0, 1, every)
+    brevity = np.exp(np.minimum(0, 1 - reference / np.maximum(words, 1)))
+    geometric = np.exp(np.log(precision).mean(axis=-1))
+    return np.where(undefined, 0.0, 100 * brevity * geometric)
+
+
+def signature(rows: Rows, spec: Spec, language: str) -> str:
+    """What was counted and how, as sacrebleu says it."""
+    metric = _metric(spec, language)
+    sacrebleu_statistics(metric, rows[:1])
+    return str(metric.get_signature())
+
+
+def _metric(spec: Spec, language: str, effective_order: bool = False) -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
-    tokenize = _tokenizer(language) if spec["tokenize"] == "auto" else spec["tokenize"]
+    tokenize = _tokenizer(language) if spec.tokenize == "auto" else spec.tokenize
     try:
         return BLEU(
             tokenize=tokenize,
-            lowercase=spec["lowercase"],
+            lowercase=spec.lowercase,
             effective_order=effective_order,
             force=True,
         )

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neft.schema import Strict
-from neft.scoring import scores
+from neft.scoring.rows import Rows
+from neft.scoring.score import Resampled, Score, mean, ratio
+
+if TYPE_CHECKING:
+    import numpy as np
 
 READS = frozenset({"segments"})
 
@@ -28,7 +31,7 @@ sw/swa/swh ta/tam te/tel th/tha tl/tgl/fil tr/tur ug/uig uk/ukr ur/urd uz/uzb/uz
 _ENCODERS = ("XLM-RoBERTa", "XLM-RoBERTa-XL")
 
 
-class Spec(Strict):
+class Spec(Resampled):
     """COMET: a trained model's judgement of a translation beside its source and reference, times
     100.
     """
@@ -57,8 +60,6 @@ class Spec(Strict):
     """Commit of an encoder of the hub, 40 hexadecimal digits."""
     batch_size: int = Field(16, ge=1)
     """Segments scored at once."""
-    bootstrap: int = Field(1000, ge=100)
-    """Resamples for the interval and the paired test."""
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -72,21 +73,21 @@ class Spec(Strict):
         return self
 
 
-def fetch_specs(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def fetch_specs(spec: Spec) -> dict[str, dict[str, Any]]:
     """The settings of fetch_hub.py for what must be fetched: "metrics" (the model) and
     "encoders".
     """
     found = {}
-    if spec["model"]:
+    if spec.model:
         found["metrics"] = (
-            spec["model"],
-            spec["revision"],
+            spec.model,
+            spec.revision,
             ["checkpoints/model.ckpt", "hparams.yaml"],
         )
-    if spec["encoder_revision"]:
+    if spec.encoder_revision:
         found["encoders"] = (
-            spec["encoder"],
-            spec["encoder_revision"],
+            spec.encoder,
+            spec.encoder_revision,
             ["*.json", "*.model", "*.txt"],
         )
     return {
@@ -95,30 +96,30 @@ def fetch_specs(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def local_paths(spec: dict[str, Any]) -> list[str]:
+def local_paths(spec: Spec) -> list[str]:
     """Files and folders that must be there."""
-    found = [] if spec["encoder_revision"] else [spec["encoder"]]
-    if spec["checkpoint"]:
-        found += [spec["checkpoint"], str(Path(spec["checkpoint"]).parents[1] / "hparams.yaml")]
+    found = [] if spec.encoder_revision else [spec.encoder]
+    if spec.checkpoint:
+        found += [spec.checkpoint, str(Path(spec.checkpoint).parents[1] / "hparams.yaml")]
     return found
 
 
-def predict_spec(spec: dict[str, Any]) -> dict[str, Any]:
+def predict_spec(spec: Spec) -> dict[str, Any]:
     """The settings of predict_comet.py."""
-    model = f"{spec['model']}@{spec['revision']}" if spec["model"] else None
-    return {"model": model, "sha256": spec["sha256"], "batch_size": spec["batch_size"]}
+    model = f"{spec.model}@{spec.revision}" if spec.model else None
+    return {"model": model, "sha256": spec.sha256, "batch_size": spec.batch_size}
 
 
-def title(spec: dict[str, Any]) -> str:
+def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     return "COMET"
 
 
-def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+def score(rows: Rows, spec: Spec, language: str) -> Score:
     """The mean of the segments' scores x 100, which a model may put below 0 or above 100.
 
     rows: output rows, each with its `segment` score and `scorer`, the record of what scored it
-    (`scores.read_rows`).
+    (`rows.read_rows`).
     """
     scorer = rows[0]["scorer"]
     notes = []
@@ -129,16 +130,25 @@ def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Scor
         )
     if scorer["empty"]:
         notes.append(f"{scorer['empty']} of {len(rows)} outputs are empty and count as 0.")
-    return scores.mean(_segments(rows), scorer["signature"], spec["bootstrap"], notes=notes)
+    return mean(_segments(rows), scorer["signature"], spec, notes=notes)
 
 
-def paired(
-    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
-) -> scores.Comparison:
-    """Compare outputs with a baseline's, segment by segment."""
-    signature = rows[0]["scorer"]["signature"]
-    return scores.paired_means(_segments(rows), _segments(baseline), signature, spec["bootstrap"])
+def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
+    """Of each row, [rows, 2] float64: its score x 100 and 1."""
+    import numpy as np
+
+    return np.array([[one, 1.0] for one in _segments(rows)])
 
 
-def _segments(rows: scores.Rows) -> list[float]:
+def value(sums: np.ndarray, spec: Spec) -> np.ndarray:
+    """The mean from sums [..., 2] over rows, x 100."""
+    return ratio(sums)
+
+
+def signature(rows: Rows, spec: Spec, language: str) -> str:
+    """Which COMET, and which model."""
+    return str(rows[0]["scorer"]["signature"])
+
+
+def _segments(rows: Rows) -> list[float]:
     return [100 * row["segment"] for row in rows]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
-from neft.schema import Strict
-from neft.scoring import scores
+from neft.scoring.rows import Rows
+from neft.scoring.score import Resampled, Score, mean, ratio
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
-class Spec(Strict):
+class Spec(Resampled):
     """IFEval: percentage of prompts (all instructions followed) or of single instructions."""
 
     kind: Literal["ifeval"]
@@ -22,16 +23,14 @@ class Spec(Strict):
     """Check the answer as it is; false: also without its first line, its last line, both, and
     asterisks; any may pass.
     """
-    bootstrap: int = Field(1000, ge=100)
-    """Resamples for the interval and the paired test."""
 
 
-def title(spec: dict[str, Any]) -> str:
+def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
-    return f"IFEval ({spec['level']}, {_mode(spec)})"
+    return f"IFEval ({spec.level}, {_mode(spec)})"
 
 
-def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+def score(rows: Rows, spec: Spec, language: str) -> Score:
     """Score output rows. Prompts are resampled also where instructions count: those of one prompt
     share their answer.
 
@@ -39,18 +38,30 @@ def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Scor
     √(p(1-p)/(n-1)).
     """
     shares, weights = _followed(rows, spec)
-    return scores.mean(shares, _signature(spec), spec["bootstrap"], weights=weights)
+    return mean(shares, signature(rows, spec, language), spec, weights=weights)
 
 
-def paired(
-    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
-) -> scores.Comparison:
-    """Compare with a baseline's answers to the same prompts by a paired bootstrap over prompts."""
-    (shares, weights), (others, _) = _followed(rows, spec), _followed(baseline, spec)
-    return scores.paired_means(shares, others, _signature(spec), spec["bootstrap"], weights=weights)
+def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
+    """Of each prompt, [rows, 2] float64: 100 for each that is followed of what counts, and how much
+    counts.
+    """
+    import numpy as np
+
+    shares, weights = np.array(_followed(rows, spec))
+    return np.stack([shares * weights, weights], axis=1)
 
 
-def _followed(rows: scores.Rows, spec: dict[str, Any]) -> tuple[list[float], list[float]]:
+def value(sums: np.ndarray, spec: Spec) -> np.ndarray:
+    """The percentage followed from sums [..., 2] over prompts."""
+    return ratio(sums)
+
+
+def signature(rows: Rows, spec: Spec, language: str) -> str:
+    """What counts, and how it was checked."""
+    return f"ifeval|{spec.level}|{_mode(spec)}"
+
+
+def _followed(rows: Rows, spec: Spec) -> tuple[list[float], list[float]]:
     """Of each prompt: its score from 0 to 100, and how much it counts."""
     shares, weights = [], []
     for row in rows:
@@ -60,7 +71,7 @@ def _followed(rows: scores.Rows, spec: dict[str, Any]) -> tuple[list[float], lis
                 f"row {row.get('id')}: metric ifeval needs `{_mode(spec)}`, a list of booleans, got"
                 f" {passed!r}"
             )
-        if spec["level"] == "prompt":
+        if spec.level == "prompt":
             shares.append(100.0 * all(passed))
             weights.append(1.0)
         else:
@@ -69,9 +80,5 @@ def _followed(rows: scores.Rows, spec: dict[str, Any]) -> tuple[list[float], lis
     return shares, weights
 
 
-def _mode(spec: dict[str, Any]) -> str:
-    return "strict" if spec["strict"] else "loose"
-
-
-def _signature(spec: dict[str, Any]) -> str:
-    return f"ifeval|{spec['level']}|{_mode(spec)}"
+def _mode(spec: Spec) -> str:
+    return "strict" if spec.strict else "loose"

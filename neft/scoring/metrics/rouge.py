@@ -9,13 +9,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from neft.errors import NeftError
-from neft.schema import Strict
-from neft.scoring import scores
+from neft.scoring.rows import Rows, texts
+from neft.scoring.score import Resampled, Score, mean, ratio
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _CHINESE = ("zh", "zho", "chi", "cmn", "yue")
 # Other languages written without spaces between words.
@@ -27,7 +28,7 @@ _ALONE = (
 _WORD = r"[\p{L}\p{M}\p{N}]"
 
 
-class Spec(Strict):
+class Spec(Resampled):
     """ROUGE: overlap of an output with its reference in words (or characters), 0 to 100."""
 
     kind: Literal["rouge"]
@@ -43,33 +44,43 @@ class Spec(Strict):
     """
     stem_english: bool = False
     """Compare the stems of English words (Porter); text in other languages is left as it is."""
-    bootstrap: int = Field(1000, ge=100)
-    """Resamples for the interval and the paired test."""
 
 
-def title(spec: dict[str, Any]) -> str:
+def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
-    name = spec["type"].replace("rouge", "ROUGE-")
-    return name if spec["statistic"] == "f" else f"{name} {spec['statistic']}"
+    name = spec.type.replace("rouge", "ROUGE-")
+    return name if spec.statistic == "f" else f"{name} {spec.statistic}"
 
 
-def score(rows: scores.Rows, spec: dict[str, Any], language: str) -> scores.Score:
+def score(rows: Rows, spec: Spec, language: str) -> Score:
     """The mean over output rows, each against one reference; language: that of the outputs, which
     decides what a word is.
     """
     found = _segments(rows, spec, language)
     details = {name: sum(values) / len(values) for name, values in found.items()}
-    return scores.mean(
-        found[spec["statistic"]], _signature(spec, language), spec["bootstrap"], details
-    )
+    return mean(found[spec.statistic], signature(rows, spec, language), spec, details)
 
 
-def paired(
-    rows: scores.Rows, baseline: scores.Rows, spec: dict[str, Any], language: str
-) -> scores.Comparison:
-    """Compare outputs with a baseline's on the same references."""
-    ours, theirs = (_segments(one, spec, language)[spec["statistic"]] for one in (rows, baseline))
-    return scores.paired_means(ours, theirs, _signature(spec, language), spec["bootstrap"])
+def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
+    """Of each row, [rows, 2] float64: its score and 1."""
+    import numpy as np
+
+    found = np.array(_segments(rows, spec, language)[spec.statistic])
+    return np.stack([found, np.ones(len(found))], axis=1)
+
+
+def value(sums: np.ndarray, spec: Spec) -> np.ndarray:
+    """The mean from sums [..., 2] over rows, 0 to 100."""
+    return ratio(sums)
+
+
+def signature(rows: Rows, spec: Spec, language: str) -> str:
+    """What was counted, of which words, by which version."""
+    kind = _kind(spec, language)
+    tokenizer = f"jieba-{version('jieba')}" if kind == "jieba" else kind
+    stems = "porter" if _stems(spec, language) else "no"
+    library = version("rouge-score")
+    return f"{spec.type}|{spec.statistic}|tok:{tokenizer}|case:lower|stem:{stems}|rouge-score:{library}"
 
 
 def tokens(text: str, kind: str) -> list[str]:
@@ -111,16 +122,16 @@ def _jieba() -> Any:
     return tokenizer
 
 
-def _segments(rows: scores.Rows, spec: dict[str, Any], language: str) -> dict[str, list[float]]:
+def _segments(rows: Rows, spec: Spec, language: str) -> dict[str, list[float]]:
     """F, recall and precision of each row, 0 to 100."""
     from rouge_score.rouge_scorer import RougeScorer
 
-    outputs, references = scores.texts(rows)
+    outputs, references = texts(rows)
     scorer = RougeScorer(
-        [spec["type"]], tokenizer=_Tokenizer(_kind(spec, language), _stems(spec, language))
+        [spec.type], tokenizer=_Tokenizer(_kind(spec, language), _stems(spec, language))
     )
     found = [
-        scorer.score(reference, output)[spec["type"]]
+        scorer.score(reference, output)[spec.type]
         for output, reference in zip(outputs, references, strict=True)
     ]
     parts = {"f": "fmeasure", "recall": "recall", "precision": "precision"}
@@ -147,29 +158,21 @@ class _Tokenizer:
         )
 
 
-def _kind(spec: dict[str, Any], language: str) -> str:
+def _kind(spec: Spec, language: str) -> str:
     code = _code(language)
-    if spec["tokenizer"] == "jieba" and code not in _CHINESE:
+    if spec.tokenizer == "jieba" and code not in _CHINESE:
         raise NeftError(
             "metric rouge: tokenizer: jieba finds words of Chinese only, but the outputs are in"
             f" {language}"
         )
-    if spec["tokenizer"] == "auto":
+    if spec.tokenizer == "auto":
         return "characters" if code in (*_CHINESE, *_NO_SPACES) else "unicode-words"
-    return str(spec["tokenizer"])
+    return spec.tokenizer
 
 
-def _stems(spec: dict[str, Any], language: str) -> bool:
-    return bool(spec["stem_english"]) and _code(language) in ("en", "eng")
+def _stems(spec: Spec, language: str) -> bool:
+    return spec.stem_english and _code(language) in ("en", "eng")
 
 
 def _code(language: str) -> str:
     return language.lower().replace("_", "-").split("-")[0]
-
-
-def _signature(spec: dict[str, Any], language: str) -> str:
-    kind = _kind(spec, language)
-    tokenizer = f"jieba-{version('jieba')}" if kind == "jieba" else kind
-    stems = "porter" if _stems(spec, language) else "no"
-    library = version("rouge-score")
-    return f"{spec['type']}|{spec['statistic']}|tok:{tokenizer}|case:lower|stem:{stems}|rouge-score:{library}"

@@ -57,9 +57,7 @@ CASES = {
 @pytest.mark.parametrize("language", CASES)
 def test_bleu_is_what_counting_gives_and_what_the_library_gives(language):
     output, reference, tokenizer, counts, length = CASES[language]
-    result = bleu.score(
-        tiny.output_rows([output], [reference]), bleu.Spec(kind="bleu").model_dump(), language
-    )
+    result = bleu.score(tiny.output_rows([output], [reference]), bleu.Spec(kind="bleu"), language)
     brevity = math.exp(min(0, 1 - length / counts[0][1]))
     assert result.value == pytest.approx(
         100 * brevity * math.prod(same / every for same, every in counts) ** 0.25
@@ -73,9 +71,7 @@ def test_bleu_is_what_counting_gives_and_what_the_library_gives(language):
 @pytest.mark.parametrize("language", CASES)
 def test_chrf_is_what_the_library_gives(language):
     output, reference, *_ = CASES[language]
-    result = chrf.score(
-        tiny.output_rows([output], [reference]), chrf.Spec(kind="chrf").model_dump(), language
-    )
+    result = chrf.score(tiny.output_rows([output], [reference]), chrf.Spec(kind="chrf"), language)
     assert result.value == pytest.approx(
         sacrebleu.corpus_chrf([output], [[reference]], word_order=2).score
     )

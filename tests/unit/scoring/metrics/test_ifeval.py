@@ -14,7 +14,7 @@ ROWS = [
 
 
 def spec(**options):
-    return ifeval.Spec.model_validate({"kind": "ifeval", **options}).model_dump()
+    return ifeval.Spec.model_validate({"kind": "ifeval", **options})
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,6 @@ def test_the_standard_error_is_that_of_the_resamples():
     ]
     score = ifeval.score(rows, spec(level="instruction"), "en")
     assert score.standard_error == pytest.approx((score.high - score.low) / 2 / 1.96, rel=0.1)
-
-
-def test_the_same_answers_are_no_evidence_and_better_ones_are():
-    rows = [{"id": n, "strict": [n % 4 != 0]} for n in range(100)]
-    worse = [{"id": n, "strict": [n % 4 == 1]} for n in range(100)]
-    assert ifeval.paired(rows, rows, spec(), "en").p == 1
-    better = ifeval.paired(rows, worse, spec(), "en")
-    assert (better.value, better.baseline_value) == (75, 25) and better.p < 0.01
 
 
 def test_rows_without_verdicts_are_named():

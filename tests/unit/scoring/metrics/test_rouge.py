@@ -32,7 +32,7 @@ UNRELATED = {
 
 
 def spec(**options):
-    return rouge.Spec(kind="rouge", **{"bootstrap": 100} | options).model_dump(mode="json")
+    return rouge.Spec(kind="rouge", **{"bootstrap": 100} | options)
 
 
 def score(output, reference, language, **options):
@@ -135,17 +135,6 @@ def test_the_score_is_the_mean_of_segments_with_its_standard_error_and_signature
         "rouge1|f|tok:unicode-words|case:lower|stem:no|rouge-score:0.1.2|mean|bs:100|seed:12345"
     )
     assert result.signature == expected
-
-
-def test_a_clear_difference_is_significant():
-    references = [target for _, target in tiny.pairs()]
-    result = rouge.paired(
-        tiny.output_rows(references, references),
-        tiny.output_rows(["le"] * 60, references),
-        spec(),
-        "fr",
-    )
-    assert (result.value, result.p) == (100, 1 / 101)
 
 
 def test_jieba_on_other_languages_is_refused():
