@@ -119,11 +119,10 @@ class Contestant:
         return model
 
     def _neft(self, model: Any, fraction: float) -> Any:
-        return plugins.load("methods", "neft").prepare(model, {}, _mask(model, fraction))
+        return _prepared(model, _mask(model, fraction), kind="neft", mask="a random one")
 
     def _lora(self, model: Any, fraction: float) -> Any:
-        spec = {"kind": "lora", "learning_rate": RATE, "rank": _rank(model, fraction)}
-        return plugins.load("methods", "lora").prepare(model, spec, None)
+        return _prepared(model, None, kind="lora", rank=_rank(model, fraction))
 
     def _shira(self, model: Any, fraction: float) -> Any:
         """Scattered single weights (Bhardwaj et al. 2024) by PEFT."""
@@ -138,10 +137,10 @@ class Contestant:
         return get_peft_model(model, config)
 
     def _in_out(self, model: Any, fraction: float) -> Any:
-        return plugins.load("methods", "in_out").prepare(model, {}, None)
+        return _prepared(model, None, kind="in_out")
 
     def _full(self, model: Any, fraction: float) -> Any:
-        return plugins.load("methods", "full").prepare(model, {}, None)
+        return _prepared(model, None, kind="full")
 
     def _masked(self, model: Any, fraction: float) -> Any:
         """The published recipe: gradients and AdamW of everything, the gradients multiplied by
@@ -168,6 +167,12 @@ class Contestant:
 
         self.after_backward = mask_gradients
         return model
+
+
+def _prepared(model: Any, mask: NeuronMask | None, **options: Any) -> Any:
+    """A model made ready by a method of the project."""
+    spec = plugins.settings("methods", {"learning_rate": RATE, **options})
+    return plugins.load("methods", spec.kind).prepare(model, spec, mask)
 
 
 def _mask(model: nn.Module, fraction: float) -> NeuronMask:

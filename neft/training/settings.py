@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from neft.errors import NeftError
 from neft.schema import Strict
 
 Grid = PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
@@ -20,6 +21,8 @@ class Method(Strict):
     `neft/training/methods/`.
     """
 
+    kind: str
+    """The plug-in's name."""
     learning_rate: Grid
     """Peak learning rate, or a list of them: then each is tried and the best on dev loss is used.
     """
@@ -27,6 +30,13 @@ class Method(Strict):
     """Passes over the training rows, or a list of them, of which each is tried with each learning
     rate. Default: as in `training`.
     """
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of a single run. Raises NeftError if there is a list of them."""
+        if isinstance(self.learning_rate, tuple):
+            raise NeftError(f"learning_rate: one run has one, not {list(self.learning_rate)}")
+        return self.learning_rate
 
 
 class Training(Strict):

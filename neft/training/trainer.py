@@ -8,6 +8,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,67 +46,80 @@ instead of 4.
 """
 
 
-def fit(
-    model: Any,
-    train: Sequence[Example],
-    dev: Sequence[Example],
-    settings: Training,
-    *,
-    learning_rate: float,
-    seed: int,
-    precision: str,
-    folder: Path,
-    fingerprint: dict[str, Any],
-    steps: int | None = None,
-    stop: int | None = None,
-    keep_best: bool = True,
-) -> Progress:
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run is, and which of its states is the result."""
+
+    steps: int | None = None
+    """Steps of the optimizer, in place of `Training.epochs`."""
+    stop: int | None = None
+    """End after so many of its steps, with the learning rates that the whole run has in them."""
+    keep_best: bool = True
+    """The result is the state with the lowest dev loss of those evaluated; else it is the last, and
+    nothing stops early.
+    """
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to train, and which run it is that a checkpoint must belong to."""
+
+    settings: Training
+    learning_rate: float
+    """The peak."""
+    seed: int
+    """Decides the order of the rows, with their lengths, and dropout."""
+    precision: str
+    """Of the matrix products: "float32" or "bfloat16"."""
+    folder: Path
+    """Where the checkpoints of this run lie."""
+    fingerprint: dict[str, Any]
+    """Plain values that tell this run from others."""
+    schedule: Schedule = Schedule()
+
+
+def fit(model: Any, train: Sequence[Example], dev: Sequence[Example], run: Run) -> Progress:
     """Train what requires a gradient in `model` (float32) and leave the result in it; returns how
     it went.
 
-    The result is the state with the lowest dev loss of those evaluated; with `keep_best` off it is
-    the last. `steps` replaces `settings.epochs`; `stop` ends the run after so many of its steps, on
-    the schedule of the whole. Data order depends on `seed` and the examples' lengths alone. A run
-    that was killed goes on from its last checkpoint in `folder`, to the same bits on a CPU. Raises
-    NeftError for a loss that is not finite, for no data, and for a checkpoint of another run (by
-    `fingerprint`), and where memory runs out.
+    Data order depends on the seed and the examples' lengths alone. A run that was killed goes on
+    from its last checkpoint in its folder, to the same bits on a CPU. Raises NeftError for a loss
+    that is not finite, for no data, and for a checkpoint of another run (by `fingerprint`), and
+    where memory runs out.
 
     Of several ranks (`runtime.ranks`) each calls it with the same arguments and trains on its share
     of every batch: the whole model, or its part of it (`neft.training.sharding`) where all of it is
     trained. Then the first rank alone has the result.
     """
+    settings, schedule = run.settings, run.schedule
     if not train or not dev:
         raise NeftError(
             f"nothing to train on: {len(train)} train and {len(dev)} dev rows of at most"
             f" {settings.max_length} tokens"
         )
-    total = steps or math.ceil(settings.epochs * math.ceil(len(train) / settings.batch_size))
-    runtime.store_frozen_weights(model, precision)
-    arguments = _arguments(settings, learning_rate, seed, total, folder)
-    runtime.choose_attention(
-        model, precision, arguments.device, max(len(example["input_ids"]) for example in train)
-    )
+    whole = math.ceil(settings.epochs * math.ceil(len(train) / settings.batch_size))
+    total = schedule.steps or whole
+    runtime.store_frozen_weights(model, run.precision)
+    arguments = _arguments(run, total)
+    longest = max(len(example["input_ids"]) for example in train)
+    runtime.choose_attention(model, run.precision, arguments.device, longest)
     trained = model
     if runtime.ranks() > 1 and all(parameter.requires_grad for parameter in model.parameters()):
-        trained = sharding.shard(model, precision, arguments.device)
+        trained = sharding.shard(model, run.precision, arguments.device)
     trainer = CompletionTrainer(
         model=trained,
         args=arguments,
-        settings=settings,
-        folder=folder,
-        fingerprint=fingerprint,
+        run=run,
         train_dataset=train,
         eval_dataset=dev,
         data_collator=batches.collate,
-        precision=precision,
-        keep_best=keep_best,
     )
     trainer.remove_callback(PrinterCallback)
     if (
         runtime.rank()
     ):  # the first draws what a single process does, the others (in dropout) something else
-        torch.manual_seed(batches.seed_of(seed, runtime.rank()))
-    last = stop or total
+        torch.manual_seed(batches.seed_of(run.seed, runtime.rank()))
+    last = schedule.stop or total
     with progress.bar(last, "training", "step", hidden=runtime.rank() > 0) as bar:
         evaluations = {step for step in _evenly(total, settings.evaluations) if step < last} | {
             last
@@ -115,7 +129,7 @@ def fit(
             trainer.resume()
     result = trainer.progress
     if result.dev_step != trainer.state.global_step:
-        checkpoints.restore(trained, checkpoints.path_of(folder, result.dev_step))
+        checkpoints.restore(trained, checkpoints.path_of(run.folder, result.dev_step))
     if trained is not model:
         sharding.unshard(trained, model)
     model.config.use_cache = (
@@ -133,20 +147,16 @@ class CompletionTrainer(ResumableTrainer):
     # change it.
     loss_is_scaled_for_ga = True
 
-    def __init__(
-        self, *, settings: Training, precision: str, keep_best: bool, **options: Any
-    ) -> None:
-        """`precision`: of the matrix products; with `keep_best` off the result is the last state
-        and nothing stops early.
-        """
-        super().__init__(**options)
-        self.settings = settings
+    def __init__(self, *, run: Run, **options: Any) -> None:
+        """`options` go to the Trainer."""
+        super().__init__(folder=run.folder, fingerprint=run.fingerprint, **options)
+        self.settings = run.settings
         self.model_accepts_loss_kwargs = (
             True  # count the labels of every batch, whatever the model's signature
         )
-        self.precision = precision
-        self.keep_best = keep_best
-        self.patience = settings.early_stop if keep_best else None
+        self.precision = run.precision
+        self.keep_best = run.schedule.keep_best
+        self.patience = run.settings.early_stop if self.keep_best else None
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -322,20 +332,18 @@ class Pace(TrainerCallback):
         control.should_training_stop |= state.global_step >= self.last
 
 
-def _arguments(
-    settings: Training, learning_rate: float, seed: int, steps: int, folder: Path
-) -> TrainingArguments:
+def _arguments(run: Run, steps: int) -> TrainingArguments:
     """Our settings in the Trainer's words; what it would print, report or save by itself is off."""
-    ranks = runtime.ranks()
+    ranks, settings = runtime.ranks(), run.settings
     micro = batches.micro_batch(settings.batch_size, settings.micro_batch_size, ranks)
     arguments = TrainingArguments(
-        output_dir=str(folder),
-        seed=seed,
+        output_dir=str(run.folder),
+        seed=run.seed,
         max_steps=steps,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro,
         gradient_accumulation_steps=settings.batch_size // (micro * ranks),
-        learning_rate=learning_rate,
+        learning_rate=run.learning_rate,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
         activation_checkpointing=settings.gradient_checkpointing,

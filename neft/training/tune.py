@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +19,75 @@ from neft.models import runtime
 from neft.storage import files
 from neft.training import trainer
 from neft.training.checkpoints import Progress
-from neft.training.settings import Training
+from neft.training.settings import Method, Training
+from neft.training.trainer import Run, Schedule
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The files that every tuning run reads and writes."""
-    parser.add_argument(
-        "--model", type=Path, required=True, help="base model, a Hugging Face directory"
-    )
-    parser.add_argument(
-        "--model-record", type=Path, required=True, help="its record, with the base hash"
-    )
-    parser.add_argument("--train", type=Path, required=True, help="rows to train on")
-    parser.add_argument("--dev", type=Path, required=True, help="rows whose loss is measured")
-    parser.add_argument(
-        "--checkpoints",
-        type=Path,
-        required=True,
-        help="folder to resume from after a kill; removed at success",
-    )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument(
-        "--metrics", type=Path, required=True, help="write what the run cost and reached"
-    )
-    parser.add_argument("--history", type=Path, required=True, help="write the losses by step")
+@dataclass(frozen=True)
+class TuneInputs:
+    """The files of a run."""
+
+    model: Path
+    """The base model, a Hugging Face directory."""
+    base_hash: str
+    """Its hash, from its record."""
+    train: Path
+    dev: Path
+    checkpoints: Path
+    """Folder of checkpoints, each run's in one of its own."""
+    mask: Path | None = None
+    """The neurons to train, for a method that needs them."""
+    trust_remote_code: bool = False
+    """Whether the model may bring code of its own."""
+
+
+@dataclass(frozen=True)
+class TuneSettings:
+    """What decides a run's result besides its files."""
+
+    method: Method
+    """The `Spec` of a plug-in of `neft/training/methods/`, with one learning rate."""
+    training: Training
+    task: dict[str, Any]
+    seed: int
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What was trained on what: the part of a run's metrics that says which run it is."""
+
+    base_hash: str
+    mask_sha256: str | None
+    data_sha256: dict[str, str]
+    """Of the rows, by split: train, dev."""
+    seed: int
+    precision: str
+
+    @classmethod
+    def of(cls, inputs: TuneInputs, seed: int, precision: str) -> RunIdentity:
+        """Hash a run's files."""
+        return cls(
+            base_hash=inputs.base_hash,
+            mask_sha256=files.sha256(inputs.mask) if inputs.mask else None,
+            data_sha256={"train": files.sha256(inputs.train), "dev": files.sha256(inputs.dev)},
+            seed=seed,
+            precision=precision,
+        )
+
+    def fingerprint(self, settings: TuneSettings) -> dict[str, Any]:
+        """All that decides the result, as plain values: a checkpoint with another fingerprint is
+        of another run.
+        """
+        return {
+            **asdict(self),
+            "task": settings.task,
+            # A mask is what its file holds, whatever it is called.
+            "method": settings.method.model_dump(mode="json", exclude={"mask", "mask_from"}),
+            "training": settings.training.model_dump(mode="json"),
+            "steps": settings.schedule.steps,
+            "stop": settings.schedule.stop,
+        }
 
 
 @dataclass
@@ -52,86 +96,43 @@ class Tuned:
 
     model: torch.nn.Module
     tokenizer: PreTrainedTokenizerBase
-    base_hash: str
     metrics: dict[str, Any]
     history: list[dict[str, Any]]
 
-    def write(self, args: argparse.Namespace, delta_bytes: int) -> None:
+    def write(self, metrics: Path, history: Path, checkpoints: Path) -> None:
         """Write metrics and history, and remove the checkpoints: call it when the result itself is
         safe.
         """
-        files.write_rows(args.history, self.history)
-        files.write_json(args.metrics, self.metrics | {"delta_bytes": delta_bytes})
-        shutil.rmtree(args.checkpoints, ignore_errors=True)
+        files.write_rows(history, self.history)
+        files.write_json(metrics, self.metrics)
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def tune(
-    args: argparse.Namespace,
-    method: dict[str, Any],
-    training: Training,
-    *,
-    mask_file: Path | None = None,
-    steps: int | None = None,
-    stop: int | None = None,
-    keep_best: bool = True,
-) -> Tuned | None:
-    """Train the base model of `args` by one method with one learning rate. None on all ranks but
-    the first, which writes.
+def tune(inputs: TuneInputs, settings: TuneSettings, threads: int = 1) -> Tuned | None:
+    """Train a base model by one method with one learning rate. None on all ranks but the first,
+    which writes.
 
-    args: from `add_arguments`, with `spec` holding model, task, seed and, optionally, name. method:
-    a method's spec with a single learning rate. steps, stop, keep_best: as in `trainer.fit`.
+    threads: of the CPU. Raises NeftError as `trainer.fit` does, for a mask of another base model,
+    and where the method can't train this model.
     """
-    device = runtime.start(args.threads)
-    spec, plugin = args.spec, plugins.load("methods", method["kind"])
+    device = runtime.start(threads)
+    method, training = settings.method, settings.training
     precision = runtime.training_precision(training.precision, device)
-    base_hash = files.read_json(args.model_record)["base_hash"]
-    identity = {
-        "base_hash": base_hash,
-        "mask_sha256": files.sha256(mask_file) if mask_file else None,
-        "data_sha256": {"train": files.sha256(args.train), "dev": files.sha256(args.dev)},
-        "seed": spec["seed"],
-        "precision": precision,
-    }
-    fingerprint = {
-        **identity,
-        "task": spec["task"],
-        "method": method,
-        "training": training.model_dump(mode="json"),
-        "steps": steps,
-        "stop": stop,
-    }
-    checkpoints = (
-        args.checkpoints
-        / hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
-    )
-
-    model, tokenizer = runtime.load_model(args.model, "float32", **spec["model"])
-    train, dev, counts = _examples(args, model, tokenizer, training.max_length)
+    identity = RunIdentity.of(inputs, settings.seed, precision)
+    model, tokenizer = runtime.load_model(inputs.model, "float32", inputs.trust_remote_code)
+    train, dev, counts = _examples(inputs, settings, model, tokenizer)
     total = sum(p.numel() for p in model.parameters())
-    torch.manual_seed(spec["seed"])  # for what a method draws at its start
-    model = plugin.prepare(model, method, _mask(mask_file, base_hash) if mask_file else None)
+    torch.manual_seed(settings.seed)  # for what a method draws at its start
+    model = plugins.load("methods", method.kind).prepare(model, method, _mask(inputs))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    progress = trainer.fit(
-        model,
-        train,
-        dev,
-        training,
-        learning_rate=method["learning_rate"],
-        seed=spec["seed"],
-        precision=precision,
-        folder=checkpoints,
-        fingerprint=fingerprint,
-        steps=steps,
-        stop=stop,
-        keep_best=keep_best,
-    )
+    progress = trainer.fit(model, train, dev, _run(inputs, settings, identity))
     if runtime.rank():
         return None
     metrics = {
-        "method": spec.get("name", method["kind"]),
-        "kind": method["kind"],
-        "learning_rate": method["learning_rate"],
-        **identity,
+        "method": method.kind,
+        "kind": method.kind,
+        "learning_rate": method.learning_rate,
+        **asdict(identity),
         "trainable_parameters": trainable,
         "total_parameters": total,
         "percent": 100 * trainable / total,
@@ -141,33 +142,50 @@ def tune(
         **_course(progress),
         "peak_memory_bytes": runtime.peak_memory_bytes(device),
         "device": runtime.device_name(device),
-        "threads": args.threads,
+        "threads": threads,
         "ranks": runtime.ranks(),
         "versions": runtime.versions(),
     }
-    return Tuned(model, tokenizer, base_hash, metrics, progress.history)
+    return Tuned(model, tokenizer, metrics, progress.history)
 
 
-def _mask(file: Path, base_hash: str) -> NeuronMask:
-    mask = NeuronMask.load(file)
-    mask.check_base(base_hash, file)
+def _run(inputs: TuneInputs, settings: TuneSettings, identity: RunIdentity) -> Run:
+    fingerprint = identity.fingerprint(settings)
+    text = json.dumps(fingerprint, sort_keys=True)
+    return Run(
+        settings=settings.training,
+        learning_rate=settings.method.rate,
+        seed=settings.seed,
+        precision=identity.precision,
+        folder=inputs.checkpoints / hashlib.sha256(text.encode()).hexdigest()[:12],
+        fingerprint=fingerprint,
+        schedule=settings.schedule,
+    )
+
+
+def _mask(inputs: TuneInputs) -> NeuronMask | None:
+    if inputs.mask is None:
+        return None
+    mask = NeuronMask.load(inputs.mask)
+    mask.check_base(inputs.base_hash, inputs.mask)
     return mask
 
 
 def _examples(
-    args: argparse.Namespace,
+    inputs: TuneInputs,
+    settings: TuneSettings,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
 ) -> tuple[list[encode.Example], list[encode.Example], dict[str, dict[str, int]]]:
     """The train and dev rows as tokens, and how many of each were too long or cut."""
-    task, spec = plugins.load("tasks", args.spec["task"]["kind"]), args.spec["task"]
+    spec, longest = settings.task, settings.training.max_length
+    task = plugins.load("tasks", spec["kind"])
     stops = encode.stop_tokens(model, tokenizer)
     train, of_train = encode.examples(
-        tokenizer, files.read_rows(args.train), task, spec, stops, max_length
+        tokenizer, files.read_rows(inputs.train), task, spec, stops, longest
     )
     dev, of_dev = encode.examples(
-        tokenizer, files.read_rows(args.dev), task, spec, stops, max_length
+        tokenizer, files.read_rows(inputs.dev), task, spec, stops, longest
     )
     return train, dev, {"train": of_train, "dev": of_dev}
 

@@ -21,22 +21,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neft.script import parser, run
+from neft.training import arguments as shared
+from neft.training.methods.full import Spec
 from neft.training.settings import Probe, Training
-from neft.training.tune import add_arguments, tune
+from neft.training.trainer import Schedule
+from neft.training.tune import TuneSettings, tune
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--folder", type=Path, required=True, help="write the tuned model")
-    add_arguments(arguments)
+    shared.add_arguments(arguments)
     args = arguments.parse_args(argv)
     probe = Probe.model_validate(args.spec["probe"])
-    method = {"kind": "full", "learning_rate": probe.learning_rate}
-    training = Training.model_validate(args.spec["training"])
-    args.spec.setdefault("name", "probe")
-    tuned = tune(
-        args, method, training, steps=probe.steps, stop=args.spec.get("stop"), keep_best=False
+    settings = TuneSettings(
+        method=Spec(kind="full", learning_rate=probe.learning_rate),
+        training=Training.model_validate(args.spec["training"]),
+        task=args.spec["task"],
+        seed=args.spec["seed"],
+        schedule=Schedule(steps=probe.steps, stop=args.spec.get("stop"), keep_best=False),
     )
+    tuned = tune(shared.inputs(args), settings, args.threads)
     if tuned is None:
         return
 
@@ -46,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     tuned.model.save_pretrained(unfinished)
     tuned.tokenizer.save_pretrained(unfinished)
     unfinished.rename(args.folder)
-    tuned.write(args, delta_bytes=0)
+    tuned.metrics |= {"method": "probe", "delta_bytes": 0}
+    tuned.write(args.metrics, args.history, args.checkpoints)
 
 
 if __name__ == "__main__":

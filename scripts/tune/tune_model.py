@@ -22,8 +22,9 @@ from neft import plugins
 from neft.models import runtime
 from neft.script import parser, run
 from neft.storage import files
+from neft.training import arguments as shared
 from neft.training.settings import Training
-from neft.training.tune import add_arguments, tune
+from neft.training.tune import TuneSettings, tune
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,27 +36,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument(
         "--record", type=Path, required=True, help="write the delta's hash and size"
     )
-    add_arguments(arguments)
+    shared.add_arguments(arguments)
     args = arguments.parse_args(argv)
-    method = args.spec["method"]
-    tuned = tune(args, method, Training.model_validate(args.spec["training"]), mask_file=args.mask)
+    # What a mask is called is no part of the spec, so that a new name retrains nothing.
+    mask = {"mask": args.mask.stem} if args.mask else {}
+    settings = TuneSettings(
+        method=plugins.settings("methods", args.spec["method"] | mask),
+        training=Training.model_validate(args.spec["training"]),
+        task=args.spec["task"],
+        seed=args.spec["seed"],
+    )
+    inputs = shared.inputs(args, args.mask)
+    tuned = tune(inputs, settings, args.threads)
     if tuned is None:
         return
 
     # In the base model's own format: what is finer could not be merged into it.
     dtype = runtime.DTYPES[files.read_json(args.model_record)["dtype"]]
-    plugins.load("methods", method["kind"]).extract(tuned.model, tuned.base_hash).save(
-        args.delta, dtype
-    )
+    plugin = plugins.load("methods", settings.method.kind)
+    plugin.extract(tuned.model, inputs.base_hash).save(args.delta, dtype)
     size = args.delta.stat().st_size
     record = {
         "sha256": files.sha256(args.delta),
         "bytes": size,
-        "kind": method["kind"],
-        "base_hash": tuned.base_hash,
+        "kind": settings.method.kind,
+        "base_hash": inputs.base_hash,
     }
     files.write_json(args.record, record)
-    tuned.write(args, delta_bytes=size)
+    tuned.metrics |= {"method": args.spec["name"], "delta_bytes": size}
+    tuned.write(args.metrics, args.history, args.checkpoints)
 
 
 if __name__ == "__main__":

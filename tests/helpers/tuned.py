@@ -24,6 +24,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+def method(kind: str, **options: Any) -> Any:
+    """The `Spec` of a method of `SETTINGS`, with other options on top."""
+    from neft import plugins
+
+    return plugins.settings("methods", SETTINGS[kind] | options)
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a tuning run reads."""

@@ -7,7 +7,7 @@ applying it keeps the tie.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.training.settings import Method
 
@@ -27,9 +27,7 @@ class Spec(Method):
     """The plug-in's name."""
 
 
-def prepare(
-    model: PreTrainedModel, spec: dict[str, Any], mask: NeuronMask | None
-) -> PreTrainedModel:
+def prepare(model: PreTrainedModel, spec: Spec, mask: NeuronMask | None) -> PreTrainedModel:
     """Freeze all but the input embedding; changes and returns `model`."""
     model.requires_grad_(False)
     model.get_input_embeddings().requires_grad_(True)

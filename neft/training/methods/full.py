@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.training.settings import Method
 
@@ -20,7 +20,7 @@ class Spec(Method):
     """The plug-in's name."""
 
 
-def prepare(model: Module, spec: dict[str, Any], mask: NeuronMask | None) -> Module:
+def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
     """Unfreeze everything; changes and returns `model`."""
     return model.requires_grad_(True)
 

@@ -4,7 +4,7 @@ FT-{in|out}).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
 from neft.training.settings import Method
@@ -25,7 +25,7 @@ class Spec(Method):
     """The plug-in's name."""
 
 
-def prepare(model: Module, spec: dict[str, Any], mask: NeuronMask | None) -> Module:
+def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
     """Freeze all but the weights of the up and down projections; changes and returns `model`.
 
     Raises NeftError for a model that keeps the up projection in one matrix with the gate (Phi-3).

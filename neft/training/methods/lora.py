@@ -4,7 +4,7 @@ layers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -35,19 +35,18 @@ class Spec(Method):
     """
 
 
-def prepare(model: PreTrainedModel, spec: dict[str, Any], mask: NeuronMask | None) -> PeftModel:
+def prepare(model: PreTrainedModel, spec: Spec, mask: NeuronMask | None) -> PeftModel:
     """Freeze `model` and wrap it with adapters (B zero, A drawn from torch's global generator: seed
     it before).
     """
     from peft import LoraConfig, get_peft_model
 
-    options = Spec.model_validate(spec)
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        r=options.rank,
-        lora_alpha=options.alpha if options.alpha is not None else 2 * options.rank,  # type: ignore[arg-type]
-        lora_dropout=options.dropout,
-        target_modules="all-linear" if options.targets == "all-linear" else list(options.targets),
+        r=spec.rank,
+        lora_alpha=spec.alpha if spec.alpha is not None else 2 * spec.rank,  # type: ignore[arg-type]
+        lora_dropout=spec.dropout,
+        target_modules="all-linear" if spec.targets == "all-linear" else list(spec.targets),
     )
     return get_peft_model(model, config)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
 from neft.training.settings import Method
@@ -27,7 +27,7 @@ class Spec(Method):
     """
 
 
-def prepare(model: Module, spec: dict[str, Any], mask: NeuronMask | None) -> Module:
+def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
     """Freeze everything and make the mask's neurons trainable; changes and returns `model`."""
     from neft.core.layers import attach
 

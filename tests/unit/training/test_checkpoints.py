@@ -33,23 +33,21 @@ def run(
 def train(tiny_model: Path, tiny_rows: Path, folder: Path, fingerprint: dict[str, Any]) -> Any:
     model, tokenizer = runtime.load_model(tiny_model, "float32")
     model = plugins.load("methods", "neft").prepare(
-        model, tuned.SETTINGS["neft"], tuned.make_mask(tiny_model)
+        model, tuned.method("neft"), tuned.make_mask(tiny_model)
     )
     task = plugins.load("tasks", "translation")
     examples, _ = encode.examples(
         tokenizer, read_rows(tiny_rows), task, tuned.TASK, frozenset({2}), 512
     )
-    options: dict[str, Any] = {"learning_rate": 0.01, "seed": 1, "precision": "float32"}
-    settings = Training(**tuned.TRAINING)
-    trainer.fit(
-        model,
-        examples[:40],
-        examples[40:50],
-        settings,
+    run = trainer.Run(
+        settings=Training(**tuned.TRAINING),
+        learning_rate=0.01,
+        seed=1,
+        precision="float32",
         folder=folder,
         fingerprint=fingerprint,
-        **options,
     )
+    trainer.fit(model, examples[:40], examples[40:50], run)
     return model
 
 
@@ -127,7 +125,7 @@ def test_restoring_neurons_brings_the_dense_weight_up_to_date(
     folder, _ = run
     model, _ = runtime.load_model(tiny_model, "float32")
     model = plugins.load("methods", "neft").prepare(
-        model, tuned.SETTINGS["neft"], tuned.make_mask(tiny_model)
+        model, tuned.method("neft"), tuned.make_mask(tiny_model)
     )
     last = checkpoints.latest(folder)
     assert last is not None

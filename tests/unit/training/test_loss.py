@@ -38,7 +38,7 @@ def test_loss_and_gradients_are_those_of_the_models_own_loss(
     kind: str, tiny_model: Path, batch: dict[str, torch.Tensor]
 ):
     model = runtime.load_model(tiny_model, "float32")[0]
-    model = plugins.load("methods", kind).prepare(model, tuned.SETTINGS[kind], None)
+    model = plugins.load("methods", kind).prepare(model, tuned.method(kind), None)
     expected = reference_loss(model, batch)
     expected.backward()
     gradients = [p.grad.clone() for p in model.parameters() if p.requires_grad]

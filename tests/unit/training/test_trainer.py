@@ -60,19 +60,23 @@ def mask(tiny_model: Path) -> NeuronMask:
 def prepared(tiny_model: Path, kind: str, mask: NeuronMask | None = None) -> Any:
     torch.manual_seed(1)
     model = runtime.load_model(tiny_model, "float32")[0]
-    return plugins.load("methods", kind).prepare(model, tuned.SETTINGS[kind], mask)
+    return plugins.load("methods", kind).prepare(model, tuned.method(kind), mask)
 
 
 def fit(model: Any, data: Data, folder: Path, **options: Any) -> checkpoints.Progress:
-    own = {
-        key: options.pop(key)
-        for key in ("learning_rate", "precision", "fingerprint", "seed", "steps", "keep_best")
-        if key in options
-    }
-    defaults = {"learning_rate": 1e-2, "precision": "float32", "fingerprint": {}, "seed": 1}
-    return trainer.fit(
-        model, *data, Training(**tuned.TRAINING | options), folder=folder, **defaults | own
+    own, schedule = (
+        {key: options.pop(key) for key in keys if key in options}
+        for keys in (
+            ("learning_rate", "precision", "fingerprint", "seed"),
+            ("steps", "stop", "keep_best"),
+        )
     )
+    defaults = {"learning_rate": 1e-2, "precision": "float32", "fingerprint": {}, "seed": 1}
+    settings = Training(**tuned.TRAINING | options)
+    run = trainer.Run(
+        settings=settings, folder=folder, schedule=trainer.Schedule(**schedule), **defaults | own
+    )
+    return trainer.fit(model, *data, run)
 
 
 def losses(progress: checkpoints.Progress, split: str) -> dict[int, float]:
@@ -257,7 +261,7 @@ def test_dropout_goes_on_where_it_was(data: Data, tiny_model: Path, tmp_path: Pa
         torch.manual_seed(1)
         model = runtime.load_model(tiny_model, "float32")[0]
         return plugins.load("methods", "lora").prepare(
-            model, tuned.SETTINGS["lora"] | {"dropout": 0.3}, None
+            model, tuned.method("lora", dropout=0.3), None
         )
 
     model, again = lora_with_dropout(), lora_with_dropout()

@@ -153,7 +153,8 @@ def test_sizes_from_a_real_models_record_are_those_of_its_methods(tiny_model):
     for kind, options in (("full", {}), ("in_out", {}), ("lora", {"rank": 4})):
         model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
         method = {"kind": kind, "learning_rate": 1.0, **options}
-        model = plugins.load("methods", kind).prepare(model, method, None)
+        spec = plugins.settings("methods", method)
+        model = plugins.load("methods", kind).prepare(model, spec, None)
         trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         assert size.trained(SimpleNamespace(**method), {}) == trained, kind
 

@@ -18,7 +18,7 @@ def prepared(tiny_model: Path, kind: str, **options: Any) -> Any:
     torch.manual_seed(1)
     model = runtime.load_model(tiny_model, "float32")[0]
     mask = tuned.make_mask(tiny_model) if kind == "neft" else None
-    return plugins.load("methods", kind).prepare(model, tuned.SETTINGS[kind] | options, mask)
+    return plugins.load("methods", kind).prepare(model, tuned.method(kind, **options), mask)
 
 
 def trained_names(model: Any) -> list[str]:
@@ -104,7 +104,9 @@ def test_in_out_knows_the_names_of_gpt2():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=4))
-    names = trained_names(plugins.load("methods", "in_out").prepare(model, {}, None))
+    names = trained_names(
+        plugins.load("methods", "in_out").prepare(model, tuned.method("in_out"), None)
+    )
     assert names == ["transformer.h.0.mlp.c_fc.weight", "transformer.h.0.mlp.c_proj.weight"]
 
 
@@ -121,7 +123,7 @@ def test_in_out_refuses_a_matrix_that_holds_the_gate_too():
         Phi3Config(vocab_size=64, **sizes, num_key_value_heads=2, pad_token_id=0)
     )
     with pytest.raises(NeftError, match=r"gate_up_proj holds up_proj and more.*method neft"):
-        plugins.load("methods", "in_out").prepare(model, {}, None)
+        plugins.load("methods", "in_out").prepare(model, tuned.method("in_out"), None)
 
 
 def test_lora_adapts_all_linear_layers_but_the_head(tiny_model: Path):
@@ -165,5 +167,5 @@ def test_neft_trains_the_neurons_of_its_mask(tiny_model: Path):
 def test_neft_without_a_mask_is_an_error(tiny_model: Path):
     with pytest.raises(NeftError, match="method neft: needs a mask"):
         plugins.load("methods", "neft").prepare(
-            runtime.load_model(tiny_model, "float32")[0], {}, None
+            runtime.load_model(tiny_model, "float32")[0], tuned.method("neft"), None
         )
