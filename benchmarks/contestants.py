@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from neft import plugins
-from neft.core import delta, neurons
+from neft.core import neurons
+from neft.core.delta import LoraDelta, NeuronDelta, TensorDelta
 from neft.core.mask import NeuronMask
 from neft.models import runtime
 from neft.training.loss import completion_loss
@@ -105,8 +106,8 @@ class Contestant:
         if self.name == "shira":
             self.model.save_pretrained(folder)
             return (folder / "adapter_model.safetensors").stat().st_size
-        make = delta.of_neurons if self.name == "neft" else delta.of_trainable
-        make(self.model, "0" * 64).save(file, torch.bfloat16)
+        kind = {"neft": NeuronDelta, "lora": LoraDelta}.get(self.name, TensorDelta)
+        kind.of(self.model, "0" * 64).save(file, torch.bfloat16)
         return file.stat().st_size
 
     def _limit(self, model: Any, fraction: float) -> Any:
@@ -119,10 +120,10 @@ class Contestant:
         return model
 
     def _neft(self, model: Any, fraction: float) -> Any:
-        return _prepared(model, _mask(model, fraction), kind="neft", mask="a random one")
+        return _prepared(model, _mask(model, fraction), {"kind": "neft", "mask": "random"})
 
     def _lora(self, model: Any, fraction: float) -> Any:
-        return _prepared(model, None, kind="lora", rank=_rank(model, fraction))
+        return _prepared(model, None, {"kind": "lora", "rank": _rank(model, fraction)})
 
     def _shira(self, model: Any, fraction: float) -> Any:
         """Scattered single weights (Bhardwaj et al. 2024) by PEFT."""
@@ -137,10 +138,10 @@ class Contestant:
         return get_peft_model(model, config)
 
     def _in_out(self, model: Any, fraction: float) -> Any:
-        return _prepared(model, None, kind="in_out")
+        return _prepared(model, None, {"kind": "in_out"})
 
     def _full(self, model: Any, fraction: float) -> Any:
-        return _prepared(model, None, kind="full")
+        return _prepared(model, None, {"kind": "full"})
 
     def _masked(self, model: Any, fraction: float) -> Any:
         """The published recipe: gradients and AdamW of everything, the gradients multiplied by
@@ -169,9 +170,9 @@ class Contestant:
         return model
 
 
-def _prepared(model: Any, mask: NeuronMask | None, **options: Any) -> Any:
+def _prepared(model: Any, mask: NeuronMask | None, method: dict[str, Any]) -> Any:
     """A model made ready by a method of the project."""
-    spec = plugins.settings("methods", {"learning_rate": RATE, **options})
+    spec = plugins.settings("methods", {"learning_rate": RATE, **method})
     return plugins.load("methods", spec.kind).prepare(model, spec, mask)
 
 

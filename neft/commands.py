@@ -157,7 +157,6 @@ def _mask_info(path: Path, mask: NeuronMask, base: Path | None) -> str:
 
 
 def _delta_info(path: Path, delta: Delta, base: Path | None) -> str:
-    from neft.core.delta import sizes
     from neft.core.neurons import layer_of
 
     head = [
@@ -167,7 +166,7 @@ def _delta_info(path: Path, delta: Delta, base: Path | None) -> str:
         ("parameters", f"{delta.parameters:,}"),
         ("file", f"{path.stat().st_size:,} bytes"),
     ]
-    found = sizes(delta)
+    found = delta.sizes()
     groups = _grouped(found, _part) | _grouped(found, lambda name: _layer(layer_of(name)))
     rows = [
         (

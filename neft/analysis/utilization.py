@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from neft.core import neurons
-from neft.core.delta import Delta, sizes, vectors
+from neft.core.delta import Delta, NeuronDelta
 from neft.core.neurons import Site
 from neft.errors import NeftError
 from neft.storage import sealed
@@ -142,10 +142,10 @@ def trained(delta: Delta | None, sites: Mapping[str, Site]) -> dict[str, Tensor]
     flags = {key: torch.zeros(site.count, dtype=torch.bool) for key, site in sites.items()}
     if delta is None:
         return flags
-    if delta.kind != "neurons":
-        whole = sizes(delta)
+    if not isinstance(delta, NeuronDelta):
+        whole = delta.sizes()
         return {key: flag | (f"{sites[key].module}.weight" in whole) for key, flag in flags.items()}
-    for name, dim, index, _ in vectors(delta):
+    for name, dim, index, _ in delta.vectors():
         for key, site in sites.items():
             if f"{site.module}.weight" == name:
                 own = (

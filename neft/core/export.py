@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neft.core import neurons
-from neft.core.delta import Delta, adapter_config, changes, check_base, check_shapes, vectors
+from neft.core.delta import Delta, LoraDelta, NeuronDelta, adapter_config
 from neft.core.merging import check_target
 from neft.errors import NeftError
 from neft.models import identity
@@ -47,9 +47,9 @@ def to_lora(
     """
     base_dir, out_dir = Path(base_dir), Path(out_dir)
     check_target(out_dir, base_dir, "adapter_config.json", replace)
-    check_base(delta, identity.base_hash(base_dir), str(base_dir))
-    if delta.kind == "lora":
-        tensors, config = delta.tensors, delta.metadata["adapter_config"]
+    delta.check_base(identity.base_hash(base_dir), str(base_dir))
+    if isinstance(delta, LoraDelta):
+        tensors, config = delta.tensors, delta.config
     else:
         tensors, config = _adapter(Checkpoint(base_dir), delta, rank)
     ranks = {
@@ -78,13 +78,13 @@ def _adapter(
     """Tensors and config of the adapter for a delta of neurons."""
     from peft import LoraConfig
 
-    if delta.kind != "neurons":
+    if not isinstance(delta, NeuronDelta):
         raise NeftError(
             "export: this delta holds whole tensors, which a LoRA adapter can't; merge it instead"
         )
     layers = _linear_layers(checkpoint, delta)
     ranks = dict.fromkeys(layers, 0)
-    for name, _, index, _ in vectors(delta):
+    for name, _, index, _ in delta.vectors():
         ranks[name.removesuffix(".weight")] += len(index)
     _check_ranks(ranks, rank)
     largest = max(ranks.values())
@@ -99,9 +99,8 @@ def _adapter(
         fan_in_fan_out=any(neurons.is_transposed(layer) for layer in layers.values()),
         inference_mode=True,
     )
-    tensors, stored, change_of = {}, checkpoint.parameters(), changes(delta)
-    check_shapes(
-        delta,
+    tensors, stored, change_of = {}, checkpoint.parameters(), delta.changes()
+    delta.check_shapes(
         {f"{module}.weight": stored[f"{module}.weight"].shape for module in layers},
         str(checkpoint.folder),
     )
@@ -111,7 +110,7 @@ def _adapter(
         # round.
         picks = {
             int((dim == 0) == transposed): index.long()
-            for key, dim, index, _ in vectors(delta)
+            for key, dim, index, _ in delta.vectors()
             if key == name
         }
         change = _change(stored[name].read(), change_of[name])
@@ -126,7 +125,7 @@ def _adapter(
 def _linear_layers(checkpoint: Checkpoint, delta: Delta) -> dict[str, nn.Module]:
     """The modules that the delta changes, by name, all linear."""
     parameters, layers = checkpoint.keys_of(), {}
-    for name in changes(delta):
+    for name in delta.changes():
         if name not in parameters:
             raise NeftError(f"delta: {checkpoint.folder} has no parameter {name}")
         module = name.removesuffix(".weight")

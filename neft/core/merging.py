@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neft.core.delta import Delta, changes, check_base, check_shapes
+from neft.core.delta import Delta, NeuronDelta, TensorDelta
 from neft.errors import NeftError
 from neft.models import identity
 from neft.models.checkpoint import Checkpoint
@@ -68,7 +68,7 @@ def merge(base_dir: str | Path, delta: Delta, out_dir: str | Path, replace: bool
     """
     base_dir, out_dir = Path(base_dir), Path(out_dir)
     check_target(out_dir, base_dir, "config.json", replace)
-    check_base(delta, identity.base_hash(base_dir), str(base_dir))
+    delta.check_base(identity.base_hash(base_dir), str(base_dir))
     checkpoint = Checkpoint(base_dir)
     change_of = {
         key: change for keys, change in _changes(checkpoint, delta).values() for key in keys
@@ -129,8 +129,8 @@ def diff(base_dir: str | Path, tuned_dir: str | Path) -> Delta:
             vectors[f"{name}:{dim}.values"] = picked.t().contiguous() if dim else picked
     metadata = {"base_hash": identity.base_hash(base_dir)}
     if all(len(base[name].shape) == 2 for name in changed):
-        return Delta("neurons", vectors, metadata)
-    return Delta("tensors", {name: tuned[name].read() for name in changed}, metadata)
+        return NeuronDelta(vectors, metadata)
+    return TensorDelta({name: tuned[name].read() for name in changed}, metadata)
 
 
 def measure(base_dir: str | Path, delta: Delta) -> dict[str, Change]:
@@ -139,7 +139,7 @@ def measure(base_dir: str | Path, delta: Delta) -> dict[str, Change]:
 
     Raises NeftError if the delta belongs to another model.
     """
-    check_base(delta, identity.base_hash(base_dir), str(base_dir))
+    delta.check_base(identity.base_hash(base_dir), str(base_dir))
     checkpoint = Checkpoint(base_dir)
     result = {}
     for name, (keys, change) in _changes(checkpoint, delta).items():
@@ -181,12 +181,11 @@ def _changes(
 ) -> dict[str, tuple[list[str], Callable[[Tensor], None]]]:
     """Per changed parameter its names in the files and what changes it."""
     keys_of, result = checkpoint.keys_of(), {}
-    for name, change in changes(delta).items():
+    for name, change in delta.changes().items():
         if name not in keys_of:
             raise NeftError(f"delta: {checkpoint.folder} has no parameter {name}")
         result[name] = (keys_of[name], change)
-    check_shapes(
-        delta,
+    delta.check_shapes(
         {name: checkpoint.tensors[keys[0]].shape for name, (keys, _) in result.items()},
         str(checkpoint.folder),
     )

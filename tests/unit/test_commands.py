@@ -15,8 +15,7 @@ from transformers import AutoModelForCausalLM
 
 import neft
 from neft.__main__ import main
-from neft.core import delta as deltas
-from neft.core.delta import Delta
+from neft.core.delta import KINDS, Delta, NeuronDelta
 from neft.core.mask import NeuronMask
 from neft.selection import similarity
 from tiny import make_tiny_model
@@ -43,7 +42,7 @@ def delta(tiny_model: Path, tmp_path: Path) -> Path:
     optimizer = torch.optim.AdamW(neft.attach(model, mask), lr=1e-2)
     model(input_ids=TOKENS, labels=TOKENS).loss.backward()
     optimizer.step()
-    deltas.of_neurons(model, mask.base_hash).save(tmp_path / "delta.safetensors")
+    NeuronDelta.of(model, mask.base_hash).save(tmp_path / "delta.safetensors")
     return tmp_path / "delta.safetensors"
 
 
@@ -151,7 +150,7 @@ def test_info_of_other_deltas(
         model = get_peft_model(
             model, LoraConfig(r=4, target_modules=["up_proj"], task_type="CAUSAL_LM")
         )
-    deltas.of_trainable(model, neft.base_hash(tiny_model)).save(tmp_path / "d")
+    KINDS[kind].of(model, neft.base_hash(tiny_model)).save(tmp_path / "d")
     run("info", tmp_path / "d", "--base", tiny_model)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     numbers = "768" if kind == "lora" else "4,096"  # 2 layers x rank 4 x (32 + 64), or 2 x 32 x 64

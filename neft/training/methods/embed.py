@@ -36,6 +36,6 @@ def prepare(model: PreTrainedModel, spec: Spec, mask: NeuronMask | None) -> PreT
 
 def extract(model: PreTrainedModel, base_hash: str) -> Delta:
     """The embedding [vocabulary, hidden], as a delta over the base with `base_hash`."""
-    from neft.core import delta
+    from neft.core.delta import TensorDelta
 
-    return delta.of_trainable(model, base_hash)
+    return TensorDelta.of(model, base_hash)

@@ -27,6 +27,6 @@ def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
 
 def extract(model: Module, base_hash: str) -> Delta:
     """All tensors of the trained model, as a delta over the base with `base_hash`."""
-    from neft.core import delta
+    from neft.core.delta import TensorDelta
 
-    return delta.of_trainable(model, base_hash)
+    return TensorDelta.of(model, base_hash)

@@ -53,6 +53,6 @@ def prepare(model: PreTrainedModel, spec: Spec, mask: NeuronMask | None) -> Peft
 
 def extract(model: PeftModel, base_hash: str) -> Delta:
     """The adapter in PEFT's own layout, as a delta over the base with `base_hash`."""
-    from neft.core import delta
+    from neft.core.delta import LoraDelta
 
-    return delta.of_trainable(model, base_hash)
+    return LoraDelta.of(model, base_hash)

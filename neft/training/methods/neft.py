@@ -39,6 +39,6 @@ def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
 
 def extract(model: Module, base_hash: str) -> Delta:
     """Indices and trained values of the neurons, as a delta over the base with `base_hash`."""
-    from neft.core import delta
+    from neft.core.delta import NeuronDelta
 
-    return delta.of_neurons(model, base_hash)
+    return NeuronDelta.of(model, base_hash)

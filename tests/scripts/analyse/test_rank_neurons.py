@@ -11,7 +11,7 @@ import torch
 
 import tuned
 from neft.analysis.neuron_arrays import Utilization, load_utilization
-from neft.core.delta import Delta
+from neft.core.delta import NeuronDelta
 from neft.errors import NeftError
 from neft.models.identity import base_hash
 from scripts.analyse import rank_neurons
@@ -30,7 +30,7 @@ def delta(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = torch.randn(2, 32, generator=torch.Generator().manual_seed(0))
     tensors = {f"{UP}.weight:0.index": index, f"{UP}.weight:0.values": values}
     path = tmp_path_factory.mktemp("delta") / "delta.safetensors"
-    Delta("neurons", tensors, {"base_hash": base_hash(tiny_model)}).save(path)
+    NeuronDelta(tensors, {"base_hash": base_hash(tiny_model)}).save(path)
     return path
 
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from neft.analysis import utilization
 from neft.analysis.neuron_arrays import load_utilization
 from neft.core import neurons
-from neft.core.delta import Delta
+from neft.core.delta import Delta, LoraDelta, NeuronDelta, TensorDelta
 from neft.core.neurons import Site
 from neft.errors import NeftError
 from neft.models.runtime import load_model
@@ -216,11 +216,11 @@ def test_what_was_trained_follows_from_the_delta(model) -> None:
         f"{down}:1.values": values,
     }
     assert trained(None, model) == {"up_proj": [], "down_proj": []}
-    assert trained(Delta("neurons", chosen, {}), model) == {"up_proj": [2, 7], "down_proj": [3, 8]}
+    assert trained(NeuronDelta(chosen, {}), model) == {"up_proj": [2, 7], "down_proj": [3, 8]}
     # A trained row of `down` changes a number of each of its columns.
     rows = {f"{down}:0.index": some, f"{down}:0.values": torch.zeros(2, 64)}
-    assert trained(Delta("neurons", rows, {}), model) == {"up_proj": [], "down_proj": every}
-    assert trained(Delta("tensors", {down: torch.zeros(32, 64)}, {}), model) == {
+    assert trained(NeuronDelta(rows, {}), model) == {"up_proj": [], "down_proj": every}
+    assert trained(TensorDelta({down: torch.zeros(32, 64)}, {}), model) == {
         "up_proj": [],
         "down_proj": every,
     }
@@ -228,7 +228,7 @@ def test_what_was_trained_follows_from_the_delta(model) -> None:
         f"base_model.model.{up.removesuffix('.weight')}.lora_{part}.weight": torch.zeros(1)
         for part in "AB"
     }
-    assert trained(Delta("lora", adapter, {}), model) == {"up_proj": every, "down_proj": []}
+    assert trained(LoraDelta(adapter, {}), model) == {"up_proj": every, "down_proj": []}
 
 
 def test_of_a_fused_matrix_only_the_part_that_was_trained_counts() -> None:
@@ -237,8 +237,7 @@ def test_of_a_fused_matrix_only_the_part_that_was_trained_counts() -> None:
         for start, kind in ((0, "gate_proj"), (4, "up_proj"))
     }
     index = torch.tensor([1, 6], dtype=torch.int32)
-    delta = Delta(
-        "neurons",
+    delta = NeuronDelta(
         {"gate_up.weight:0.index": index, "gate_up.weight:0.values": torch.zeros(2, 3)},
         {},
     )

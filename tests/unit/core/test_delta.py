@@ -14,14 +14,15 @@ from transformers import AutoModelForCausalLM
 
 import neft
 from neft.core import delta as deltas
-from neft.core.delta import Delta
+from neft.core.delta import KINDS, Delta, LoraDelta, NeuronDelta, TensorDelta
 from neft.core.mask import NeuronMask
 from neft.errors import NeftError
+from neft.storage import sealed
 from tiny import make_tiny_model
 
 UP, DOWN = "model.layers.0.mlp.up_proj", "model.layers.1.mlp.down_proj"
 TOKENS = torch.arange(20).view(2, 10)
-KINDS = ["neurons", "rows and columns", "tensors", "embedding", "lora"]
+CASES = ["neurons", "rows and columns", "tensors", "embedding", "lora"]
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -58,9 +59,8 @@ def tuned(folder: Path, kind: str) -> tuple[Any, Delta]:
         model(input_ids=TOKENS, labels=TOKENS).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return model, deltas.of_neurons(
-        model, base_hash
-    ) if "rows" in kind or kind == "neurons" else deltas.of_trainable(model, base_hash)
+    of_kind = {"lora": LoraDelta, "tensors": TensorDelta, "embedding": TensorDelta}
+    return model, of_kind.get(kind, NeuronDelta).of(model, base_hash)
 
 
 def merged_by_its_library(model: Any) -> Any:
@@ -68,7 +68,7 @@ def merged_by_its_library(model: Any) -> Any:
     return copy.deepcopy(model).merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CASES)
 def test_applied_to_the_base_a_delta_gives_the_tuned_model_and_reverted_the_base(
     tiny_model: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -83,7 +83,7 @@ def test_applied_to_the_base_a_delta_gives_the_tuned_model_and_reverted_the_base
     assert all(torch.equal(tensor, before[name]) for name, tensor in plain.state_dict().items())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("tied", [True, False])
 def test_merged_into_a_sharded_directory_it_gives_the_same_logits(
     tmp_path: Path, kind: str, tied: bool
@@ -150,7 +150,7 @@ def test_a_delta_in_bfloat16_has_two_bytes_a_parameter_and_four_a_neuron(tmp_pat
         "w:0.index": torch.arange(1000, dtype=torch.int32),
         "w:0.values": torch.randn(1000, 576),
     }
-    delta = Delta("neurons", tensors, {"base_hash": "b"})
+    delta = NeuronDelta(tensors, {"base_hash": "b"})
     delta.save(tmp_path / "delta", torch.bfloat16)
     size = (tmp_path / "delta").stat().st_size
     assert delta.parameters == 576_000
@@ -185,13 +185,13 @@ def test_damage_is_noticed(tiny_model: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_delta_gives_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
-    for kind in KINDS:
+    for kind in CASES:
         for name in "ab":
             tuned(tiny_model, kind)[1].save(tmp_path / name)
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes(), kind
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CASES)
 def test_the_difference_of_two_directories_leads_from_one_to_the_other(
     tiny_model: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -208,14 +208,13 @@ def test_the_difference_of_two_directories_leads_from_one_to_the_other(
 
 def test_an_extraction_without_an_attached_mask_is_an_error(tiny_model: Path) -> None:
     with pytest.raises(NeftError, match="no mask attached"):
-        deltas.of_neurons(load(tiny_model), "b")
+        NeuronDelta.of(load(tiny_model), "b")
 
 
 def test_a_delta_for_a_parameter_that_is_not_there_is_an_error(
     tiny_model: Path, tmp_path: Path
 ) -> None:
-    delta = Delta(
-        "tensors",
+    delta = TensorDelta(
         {"model.embed_token.weight": torch.zeros(2)},
         {"base_hash": neft.base_hash(tiny_model)},
     )
@@ -286,7 +285,8 @@ def neuron_delta(
 def test_a_whole_file_that_holds_no_possible_delta_is_refused(
     tmp_path: Path, kind: Any, tensors: dict[str, Tensor], metadata: dict[str, Any], message: str
 ) -> None:
-    Delta(kind, tensors, {"base_hash": "b", **metadata}).save(tmp_path / "delta")
+    whole = {"kind": kind, "base_hash": "b", **metadata}
+    sealed.save(tmp_path / "delta", "delta", tensors, whole)
     with pytest.raises(NeftError, match=f"delta: not a usable delta: .*{message}"):
         Delta.load(tmp_path / "delta")
 
@@ -320,7 +320,7 @@ def test_a_delta_of_other_shapes_changes_nothing_and_says_which(
 ) -> None:
     first = {"model.norm.weight": torch.zeros(32)} if kind == "tensors" else {}
     config = {"adapter_config": {"r": 2, "lora_alpha": 4}}
-    delta = Delta(kind, first | tensors, {"base_hash": neft.base_hash(tiny_model), **config})
+    delta = KINDS[kind](first | tensors, {"base_hash": neft.base_hash(tiny_model), **config})
     model = load(tiny_model)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(NeftError, match=message):

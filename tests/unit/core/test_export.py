@@ -21,9 +21,8 @@ from transformers import (
 )
 
 import neft
-from neft.core import delta as deltas
 from neft.core import export
-from neft.core.delta import Delta
+from neft.core.delta import KINDS, Delta, LoraDelta, NeuronDelta
 from neft.core.mask import NeuronMask
 from neft.errors import NeftError
 from tiny import make_tiny_model
@@ -52,7 +51,7 @@ def trained(
         model(input_ids=TOKENS, labels=TOKENS).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return deltas.of_neurons(model, mask.base_hash)
+    return NeuronDelta.of(model, mask.base_hash)
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -175,7 +174,7 @@ def test_a_lora_delta_is_the_adapter_that_was_trained(tiny_model: Path, tmp_path
         init_lora_weights=False,
     )
     model = get_peft_model(load(tiny_model), config)
-    delta = deltas.of_trainable(model, neft.base_hash(tiny_model))
+    delta = LoraDelta.of(model, neft.base_hash(tiny_model))
     export.to_lora(tiny_model, delta, tmp_path / "adapter")
     adapted = PeftModel.from_pretrained(load(tiny_model), tmp_path / "adapter")
     assert torch.equal(logits(adapted), logits(model))
@@ -191,7 +190,7 @@ def test_what_is_no_linear_layer_is_refused(tiny_model: Path, tmp_path: Path, ki
         f"{name}:0.index": torch.tensor([3], dtype=torch.int32),
         f"{name}:0.values": torch.zeros(1, 32),
     }
-    delta = Delta(kind, {name: torch.zeros(384, 32)} if kind == "tensors" else vectors, metadata)
+    delta = KINDS[kind]({name: torch.zeros(384, 32)} if kind == "tensors" else vectors, metadata)
     with pytest.raises(NeftError, match=r"export: .*merge"):
         export.to_lora(tiny_model, delta, tmp_path / "adapter")
 

@@ -16,9 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import neft
-from neft.core import delta as deltas
 from neft.core import merging
-from neft.core.delta import Delta
+from neft.core.delta import Delta, NeuronDelta, TensorDelta
 from neft.core.mask import NeuronMask
 from neft.errors import NeftError
 from tiny import make_tiny_model
@@ -40,7 +39,7 @@ def trained(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Delt
         model(input_ids=TOKENS, labels=TOKENS).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return model, deltas.of_neurons(model, mask.base_hash)
+    return model, NeuronDelta.of(model, mask.base_hash)
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -103,9 +102,7 @@ def test_a_tied_weight_that_was_saved_twice_changes_in_both_places(tmp_path: Pat
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
     embedding = {"model.embed_tokens.weight": torch.randn(tensors["lm_head.weight"].shape)}
-    neft.merge(
-        base, Delta("tensors", embedding, {"base_hash": neft.base_hash(base)}), tmp_path / "out"
-    )
+    neft.merge(base, TensorDelta(embedding, {"base_hash": neft.base_hash(base)}), tmp_path / "out")
     after = load_file(tmp_path / "out" / "model.safetensors")
     assert torch.equal(after["lm_head.weight"], embedding["model.embed_tokens.weight"])
     assert torch.equal(after["model.embed_tokens.weight"], embedding["model.embed_tokens.weight"])
@@ -171,7 +168,7 @@ def test_a_merge_that_fails_leaves_nothing(tmp_path: Path) -> None:
         f"{UP}.weight:0.values": torch.zeros(2, 32, device="meta")
     }  # no data: fails in the middle
     with pytest.raises((RuntimeError, NotImplementedError)):
-        neft.merge(tmp_path / "base", Delta("neurons", tensors, delta.metadata), tmp_path / "out")
+        neft.merge(tmp_path / "base", NeuronDelta(tensors, delta.metadata), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "whole"]
 
 
