@@ -4,7 +4,6 @@ seeds.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,12 +102,12 @@ def _result(
     keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
     scores, signature = score_records(root, runs, metric, *keys)
     comparisons = [
-        read(paths(root, run).comparisons[metric], "baseline_value", "p")
+        read(paths(root, run).comparisons[metric], "baseline_run", "p")
         for run in runs
         if metric in run.compare
     ]
     if not runs[0].tuned:
-        comparisons = _of_this_group(root, group, metric, baseline, comparisons)
+        comparisons = _of_this_group(group, baseline, comparisons)
     errors = [score["standard_error"] for score in scores]
     return Result(
         title=scores[0]["title"],
@@ -127,18 +126,15 @@ def _result(
 
 
 def _of_this_group(
-    root: str | Path, group: Group, metric: str, baseline: str, comparisons: list[dict[str, Any]]
+    group: Group, baseline: str, comparisons: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The untuned model is compared once, with the baseline of one training set: its p means
-    nothing beside another's.
+    """Keep the comparisons with a baseline of this group.
+
+    The untuned model is compared once, with the baseline of one training set: its p means nothing
+    beside another's.
     """
-    runs = [run for run in group.methods.get(baseline, []) if metric in run.metrics]
-    values = [read(paths(root, run).scores[metric], "value")["value"] for run in runs]
-    return [
-        c
-        for c in comparisons
-        if any(math.isclose(c["baseline_value"], value, abs_tol=1e-9) for value in values)
-    ]
+    runs = [{"dataset": run.dataset, "seed": run.seed} for run in group.methods.get(baseline, [])]
+    return [comparison for comparison in comparisons if comparison["baseline_run"] in runs]
 
 
 def mean(values: Sequence[float]) -> Mean:

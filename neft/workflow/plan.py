@@ -444,8 +444,13 @@ class Plan:
         return f"{folder}/{test}/{metric}.json"
 
     def compare_outputs(self, w: Wildcards) -> str:
-        """As for a score, and with which method to compare."""
-        return spec(**json.loads(self.score_outputs(w)), baseline=self.config.report.baseline)
+        """As for a score, and with which method to compare, and with which run of it."""
+        run = self.baseline(w)
+        return spec(
+            **json.loads(self.score_outputs(w)),
+            baseline=run.method,
+            baseline_run={"dataset": run.dataset, "seed": run.seed},
+        )
 
     def compare_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""

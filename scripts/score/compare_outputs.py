@@ -2,9 +2,10 @@
 
 Reads   outputs.jsonl, baseline.jsonl   rows {id, reference, output, …}, the same ids and references in the same order
         segments.json, baseline.json    {segments: one value a row, …}, for a metric whose segments are scored elsewhere
-Writes  comparison.json                 {metric, baseline, value, baseline_value, p, signature}
+Writes  comparison.json                 {metric, baseline, baseline_run, value, baseline_value, p, signature}
 
---spec  {"metric": {"kind": "bleu", …}, "language": "fr", "baseline": "full"}
+--spec  {"metric": {"kind": "bleu", …}, "language": "fr", "baseline": "full",
+        "baseline_run": {"dataset": "demo", "seed": 1}}   what the baseline was tuned on, and its seed
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     first, second = (metric.statistics(one, options, language) for one in (rows, baseline))
     signature = metric.signature(rows, options, language)
     comparison = significance.compare(metric, options, first, second, signature)
-    result = {"metric": options.kind, "baseline": args.spec["baseline"], **asdict(comparison)}
+    compared = {key: args.spec[key] for key in ("baseline", "baseline_run")}
+    result = {"metric": options.kind, **compared, **asdict(comparison)}
     files.write_json(args.comparison, files.seal(result))
 
 

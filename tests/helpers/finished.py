@@ -117,6 +117,7 @@ def _score(root: Path, runs: list[Run]) -> None:
                     and (not run.tuned or (other.dataset, other.seed) == (run.dataset, run.seed))
                 )
                 options["baseline"] = "full"
+                options["baseline_run"] = {"dataset": baseline.dataset, "seed": baseline.seed}
                 arguments = [
                     "--outputs",
                     str(files.outputs),

@@ -47,7 +47,14 @@ def compare(tmp_path, files, pairs):
 def test_a_pairs_test_is_that_of_compare_outputs(root, tmp_path):
     files = outputs(root)
     found = compare(tmp_path, files, [["neft", "lora"], ["neft", "full"]])
-    spec = json.dumps({"metric": finished.METRICS["chrf"], "language": "fr", "baseline": "lora"})
+    spec = json.dumps(
+        {
+            "metric": finished.METRICS["chrf"],
+            "language": "fr",
+            "baseline": "lora",
+            "baseline_run": {"dataset": "demo", "seed": 1},
+        }
+    )
     target = tmp_path / "one.json"
     compare_outputs.main(
         [

@@ -29,6 +29,7 @@ def compare(tmp_path, outputs, baseline):
         "metric": {"kind": "chrf", "word_order": 2, "bootstrap": 100},
         "language": "fr",
         "baseline": "full",
+        "baseline_run": {"dataset": "demo", "seed": 1},
     }
     paths = [
         "--outputs",
@@ -47,6 +48,7 @@ def test_writes_both_scores_and_a_small_p_for_a_clear_difference(tmp_path):
     assert list(result) == [
         "metric",
         "baseline",
+        "baseline_run",
         "value",
         "baseline_value",
         "p",
@@ -54,6 +56,7 @@ def test_writes_both_scores_and_a_small_p_for_a_clear_difference(tmp_path):
         "sha256",
     ]
     assert (result["metric"], result["baseline"], result["value"]) == ("chrf", "full", 100)
+    assert result["baseline_run"] == {"dataset": "demo", "seed": 1}
     assert result["baseline_value"] < 20 and result["p"] == pytest.approx(1 / 10001)
 
 

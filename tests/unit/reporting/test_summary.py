@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,8 @@ def finish(
         write(paths.metrics, TUNING | (tuning or {}))
     write(paths.scores["bleu"], SCORE | (score or {}))
     if "bleu" in run.compare:
-        write(paths.comparisons["bleu"], {"baseline_value": 30.0, "p": 0.5} | (comparison or {}))
+        record = {"baseline_run": {"dataset": "d", "seed": 1}, "p": 0.5}
+        write(paths.comparisons["bleu"], record | (comparison or {}))
     return run
 
 
@@ -124,9 +126,14 @@ def test_the_baseline_has_no_p(tmp_path):
 
 
 def test_the_untuned_model_shows_no_p_that_was_computed_against_another_training_set(tmp_path):
-    finish(tmp_path, BASE, comparison={"baseline_value": 31.0})
-    row, _ = rows(tmp_path, BASE, finish(tmp_path, FULL))
-    assert row.results["bleu"].p is None
+    other = replace(FULL, dataset="other")
+    chosen = [finish(tmp_path, run, score={"value": 50.0}) for run in (BASE, FULL, other)]
+    ps = {
+        group.dataset: summary.rows(tmp_path, group, "full")[0].results["bleu"].p
+        for group in runs.group(chosen)
+    }
+    # Both baselines score 50.0; the untuned model was compared with that of "d".
+    assert ps == {"d": 0.5, "other": None}
 
 
 def test_seeds_that_were_scored_differently_are_refused(tmp_path):
