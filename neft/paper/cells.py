@@ -30,7 +30,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Score:
+class SeedScores:
     """One metric of one method on one test set, of all its seeds."""
 
     run: Run
@@ -86,7 +86,7 @@ def t_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return middle - float(half), middle + float(half)
 
 
-def scores(root: str | Path, group: Group) -> list[Score]:
+def scores(root: str | Path, group: Group) -> list[SeedScores]:
     """All scores of a group, method by method. Raises NeftError if a file is missing or seeds were
     not scored alike.
     """
@@ -97,13 +97,15 @@ def scores(root: str | Path, group: Group) -> list[Score]:
     ]
 
 
-def _score(root: str | Path, group: Group, runs: Sequence[Run], metric: str) -> Score:
+def _score(root: str | Path, group: Group, runs: Sequence[Run], metric: str) -> SeedScores:
     records, signature = score_records(root, runs, metric, "title", "value", "low", "high", "notes")
     measured = tuple(
         _measured(root, run, record) for run, record in zip(runs, records, strict=True)
     )
     notes = tuple(dict.fromkeys(note for record in records for note in record["notes"]))
-    return Score(runs[0], group.dataset, metric, records[0]["title"], signature, notes, measured)
+    return SeedScores(
+        runs[0], group.dataset, metric, records[0]["title"], signature, notes, measured
+    )
 
 
 def _measured(root: str | Path, run: Run, score: dict[str, Any]) -> Measured:

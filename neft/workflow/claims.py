@@ -20,7 +20,7 @@ CONTROLS = ("random", "reversed", "matched", "norm")
 """Selectors of masks that are there to do worse."""
 
 
-class Pair(NamedTuple):
+class ClaimPair(NamedTuple):
     """Two methods of which the publication says something: the first does better, or (early,
     transferred) as well.
     """
@@ -30,11 +30,11 @@ class Pair(NamedTuple):
     second: str
 
 
-def pairs(config: Config, experiment: Experiment) -> list[Pair]:
+def pairs(config: Config, experiment: Experiment) -> list[ClaimPair]:
     """The pairs of an experiment's methods that test a claim."""
     methods = [name for name in experiment.methods if config.methods[name].kind != "base"]
     return [
-        Pair(claim, first, second)
+        ClaimPair(claim, first, second)
         for first, second in permutations(methods, 2)
         for claim in _claims(config, first, second, experiment.train)
     ]

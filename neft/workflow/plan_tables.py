@@ -85,11 +85,11 @@ class TablePlan:
         return [str(pairs_file(self.root, run, metric))] if place in self.pairs else []
 
     @cached_property
-    def claims(self) -> dict[Place, list[claims.Pair]]:
+    def claims(self) -> dict[Place, list[claims.ClaimPair]]:
         """Pairs of methods that test a claim, by place; the first metric of an experiment is the
         one that judges.
         """
-        found: dict[Place, dict[claims.Pair, None]] = {}
+        found: dict[Place, dict[claims.ClaimPair, None]] = {}
         for experiment in self.config.experiments:
             for test in experiment.test:
                 place = Place(experiment.model, experiment.train, test, experiment.metrics[0])

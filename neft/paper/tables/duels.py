@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -36,8 +37,8 @@ class Spec(TableSpec):
 class Duel(NamedTuple):
     """Two methods on one test set: their scores and the paired test between them."""
 
-    row: cells.Score
-    column: cells.Score
+    row: cells.SeedScores
+    column: cells.SeedScores
     test: paired.Paired
     """Of the column's score less the row's."""
     row_published: published.Value | None
@@ -64,7 +65,56 @@ class Duel(NamedTuple):
         return _winner(row.value, column.value, self.row, self.column)
 
 
-def _winner(row_value: float, column_value: float, row: cells.Score, column: cells.Score) -> str:
+@dataclass
+class Tally:
+    """How some duels end, as the columns' methods see it."""
+
+    duels: int = 0
+    won: int = 0
+    won_significantly: int = 0
+    lost: int = 0
+    lost_significantly: int = 0
+    published: int = 0
+    """Duels of which both published values are known, of one version."""
+    published_won: int = 0
+
+    @classmethod
+    def of(cls, duels: Iterable[Duel]) -> Tally:
+        """Count duels; equal means are neither won nor lost."""
+        tally = cls()
+        for duel in duels:
+            column = duel.column.run.method
+            tally.duels += 1
+            if duel.winner == column:
+                tally.won += 1
+                tally.won_significantly += duel.significant
+            elif duel.winner:
+                tally.lost += 1
+                tally.lost_significantly += duel.significant
+            if duel.published_winner is not None:
+                tally.published += 1
+                tally.published_won += duel.published_winner == column
+        return tally
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def cells(self) -> list[Cell]:
+        """The counts in the order of the sheet's columns."""
+        ours = (
+            self.duels,
+            self.won,
+            self.won_significantly,
+            self.lost,
+            self.lost_significantly,
+        )
+        published_won = f"{self.published_won} of {self.published}" if self.published else "–"
+        return [*(Cell(str(count)) for count in ours), Cell(published_won)]
+
+
+def _winner(
+    row_value: float, column_value: float, row: cells.SeedScores, column: cells.SeedScores
+) -> str:
     if row_value == column_value:
         return ""
     return (row if row_value > column_value else column).run.method
@@ -208,42 +258,17 @@ def _wins(
     spec: Mapping[str, Any], places: Mapping[tuple[str, str, str, str], Sequence[Duel]]
 ) -> Sheet:
     """How many duels the columns' methods win, by training set, test set and metric, and in all."""
-
-    def line(name: str, metric: str, duels: Sequence[Duel]) -> list[Cell]:
-        won = [duel for duel in duels if duel.winner == duel.column.run.method]
-        lost = [duel for duel in duels if duel.winner == duel.row.run.method]
-        told = [duel.published_winner for duel in duels if duel.published_winner is not None]
-        kept = sum(duel.published_winner == duel.column.run.method for duel in duels)
-        counts = [
-            len(duels),
-            len(won),
-            sum(duel.significant for duel in won),
-            len(lost),
-            sum(d.significant for d in lost),
-        ]
-        return [
-            Cell(name),
-            Cell(metric),
-            *(Cell(str(count)) for count in counts),
-            Cell(f"{kept} of {len(told)}" if told else "–"),
-        ]
-
-    rows = [
-        line(
-            (
-                f"{train}, {test}"
-                if len({place[0] for place in places}) == 1
-                else f"{model}: {train}, {test}"
-            ),
-            metric,
-            duels,
-        )
-        for (model, train, test, metric), duels in places.items()
-    ]
-    for metric in dict.fromkeys(place[3] for place in places):
-        lists = [duels for place, duels in places.items() if place[3] == metric]
-        if len(lists) > 1:
-            rows.append(line("all", metric, [duel for duels in lists for duel in duels]))
+    one_model = len({place[0] for place in places}) == 1
+    totals: dict[str, list[Tally]] = {}
+    rows = []
+    for (model, train, test, metric), duels in places.items():
+        where = f"{train}, {test}" if one_model else f"{model}: {train}, {test}"
+        tally = Tally.of(duels)
+        totals.setdefault(metric, []).append(tally)
+        rows.append([Cell(where), Cell(metric), *tally.cells()])
+    for metric, tallies in totals.items():
+        if len(tallies) > 1:
+            rows.append([Cell("all"), Cell(metric), *sum(tallies, Tally()).cells()])
     header = [
         "Trained on, tested on",
         "Metric",

@@ -40,14 +40,14 @@ def build(
         for score in found
         for record in _records(score, spec["trials"], values.get(score.key))
     ]
-    sheets: dict[tuple[str, ...], list[cells.Score]] = {}
+    sheets: dict[tuple[str, ...], list[cells.SeedScores]] = {}
     for score in found:
         sheets.setdefault((score.run.model, *score.run.metrics), []).append(score)
     return records, [_sheet(spec, key[0], shown, values) for key, shown in sheets.items()]
 
 
 def _records(
-    score: cells.Score, trials: Mapping[str, int], value: published.Value | None
+    score: cells.SeedScores, trials: Mapping[str, int], value: published.Value | None
 ) -> Iterator[dict[str, Any]]:
     low, high = score.over_seeds or (None, None)
     for one in score.measured:
@@ -80,7 +80,7 @@ def _records(
 def _sheet(
     spec: Mapping[str, Any],
     model: str,
-    shown: Sequence[cells.Score],
+    shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
 ) -> Sheet:
     """A row for each training set, test set and method; a column for each metric, and one for what
@@ -90,7 +90,7 @@ def _sheet(
     beside = {
         metric for metric in metrics if any(s.metric == metric and s.key in values for s in shown)
     }
-    places: dict[tuple[str, str, str], dict[str, cells.Score]] = {}
+    places: dict[tuple[str, str, str], dict[str, cells.SeedScores]] = {}
     best: dict[tuple[str, str, str], float] = {}
     for score in shown:
         places.setdefault((score.train, score.run.test, score.run.method), {})[score.metric] = score
@@ -115,7 +115,7 @@ def _sheet(
     return Sheet(f"{spec['title']} ({model})", header, rows, _notes(spec, shown, values))
 
 
-def _chosen(score: cells.Score) -> list[Cell]:
+def _chosen(score: cells.SeedScores) -> list[Cell]:
     """Learning rate and epochs of the trials that dev loss chose, of each seed where they
     differ.
     """
@@ -129,7 +129,7 @@ def _chosen(score: cells.Score) -> list[Cell]:
     ]
 
 
-def _cell(score: cells.Score, best: float) -> Cell:
+def _cell(score: cells.SeedScores, best: float) -> Cell:
     rows = f"[{score.over_rows[0]:.1f}, {score.over_rows[1]:.1f}]"
     seeds = f"({score.over_seeds[0]:.1f} to {score.over_seeds[1]:.1f}) " if score.over_seeds else ""
     return Cell(f"{score.mean:.1f}", bold=score.mean == best, detail=seeds + rows)
@@ -137,7 +137,7 @@ def _cell(score: cells.Score, best: float) -> Cell:
 
 def _notes(
     spec: Mapping[str, Any],
-    shown: Sequence[cells.Score],
+    shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
 ) -> list[tuple[str, str]]:
     notes = [
