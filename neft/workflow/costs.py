@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neft.errors import NeftError
-from neft.workflow.resources import Size
+from neft.workflow.resources import ModelSize
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Shape:
         return self.vocabulary * self.hidden
 
     @property
-    def size(self) -> Size:
+    def size(self) -> ModelSize:
         """What memory and time are reckoned from. Queries are as long as the hidden state."""
         width = {
             "q_proj": self.hidden,
@@ -49,7 +49,7 @@ class Shape:
         norms = (2 * self.layers + 1) * self.hidden
         parameters = sum(linear.values()) + self.embedding * (1 if self.tied else 2) + norms
         edges = self.layers * sum(self.hidden + other for other in width.values())
-        return Size(parameters, self.hidden, linear, edges, self.layers)
+        return ModelSize(parameters, self.hidden, linear, edges, self.layers)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Shape:
@@ -116,7 +116,7 @@ CARDS = {
 
 
 def training_operations(
-    size: Size, kind: str, trained: int, tokens: float, checkpointing: bool = False
+    size: ModelSize, kind: str, trained: int, tokens: float, checkpointing: bool = False
 ) -> float:
     """Floating point operations of training on so many tokens.
 
@@ -130,7 +130,13 @@ def training_operations(
 
 
 def generation_seconds(
-    size: Size, card: Card, utilisation: float, rows: int, batch: int, prompt: float, answer: float
+    size: ModelSize,
+    card: Card,
+    utilisation: float,
+    rows: int,
+    batch: int,
+    prompt: float,
+    answer: float,
 ) -> float:
     """Time to read prompts and write answers of so many tokens (bfloat16).
 

@@ -33,7 +33,7 @@ from neft.workflow.costs import (
     training_operations,
 )
 from neft.workflow.plan import Plan, plain
-from neft.workflow.resources import Size, tuning_bytes
+from neft.workflow.resources import ModelSize, tuning_bytes
 
 TOKENS = {
     "translation": 120,
@@ -107,7 +107,7 @@ class Estimate:
                 f"models.{name}", plain(config.models[name].source), fetched
             )
 
-    def size(self, model: str) -> Size:
+    def size(self, model: str) -> ModelSize:
         """Of a model."""
         return self.shapes[model].size
 
@@ -244,7 +244,7 @@ class Estimate:
         task = self.config.datasets[dataset].task
         return TOKENS[task.kind] + getattr(task, "max_document_tokens", 0)
 
-    def _answering(self, size: Size, test: str) -> float:
+    def _answering(self, size: ModelSize, test: str) -> float:
         task, rows, batch = (
             self.config.datasets[test].task,
             self.config.datasets[test].splits.test,

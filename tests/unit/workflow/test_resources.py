@@ -19,8 +19,8 @@ from neft.errors import NeftError
 from neft.selection.selectors import union
 from neft.workflow.resources import (
     GB,
+    ModelSize,
     Needs,
-    Size,
     generation_bytes,
     grown,
     loading_bytes,
@@ -58,8 +58,8 @@ def llama(layers: int, hidden: int, heads: int, mlp: int, vocabulary: int, tied:
     return {"parameters": total, "hidden_size": hidden, "neurons": sites}
 
 
-SMOLLM2 = Size.of(llama(30, 576, 192, 1536, 49152, tied=True))
-LLAMA2 = Size.of(llama(32, 4096, 4096, 11008, 32000, tied=False))
+SMOLLM2 = ModelSize.of(llama(30, 576, 192, 1536, 49152, tied=True))
+LLAMA2 = ModelSize.of(llama(32, 4096, 4096, 11008, 32000, tied=False))
 METHODS = {
     "full": SimpleNamespace(kind="full"),
     "embed": SimpleNamespace(kind="embed"),
@@ -149,7 +149,7 @@ def test_a_method_that_is_not_known_here_is_taken_for_full_tuning():
 def test_sizes_from_a_real_models_record_are_those_of_its_methods(tiny_model):
     from transformers import AutoModelForCausalLM
 
-    size = Size.of(neurons.describe(tiny_model))
+    size = ModelSize.of(neurons.describe(tiny_model))
     for kind, options in (("full", {}), ("in_out", {}), ("lora", {"rank": 4})):
         model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
         method = {"kind": kind, "learning_rate": 1.0, **options}
@@ -169,8 +169,8 @@ def test_sizes_from_a_real_models_record_are_those_of_its_methods(tiny_model):
 def test_more_parameters_more_of_them_trained_or_more_tokens_never_ask_for_less(
     parameters, trained, tokens, bfloat16, more
 ):
-    def size(count: int) -> Size:
-        return Size(count, 1024, {"up_proj": count // 2}, 10**5, 16)
+    def size(count: int) -> ModelSize:
+        return ModelSize(count, 1024, {"up_proj": count // 2}, 10**5, 16)
 
     for kind in METHODS:
         base = tuning_bytes(size(parameters), kind, int(trained * parameters), tokens, bfloat16)
