@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neft.data import readers
 from neft.paper.paired import LEVEL, compare, holm
@@ -21,17 +21,70 @@ SAME_SIZE = 0.1
 """LoRA and NeFT are of equal size if the smaller one trains at most this share fewer parameters: a
 tenth.
 """
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One method does better than another: the title, why it may be untested, and the words for
+    what its tests give.
+    """
+
+    title: str
+    missing: str
+    """What no experiment has, if there are no tests."""
+    unit: ClassVar[str] = "points"
+    above: ClassVar[str] = "better in"
+    below: ClassVar[str] = "worse in"
+    neither: ClassVar[str] = "no difference shown in"
+    caution: ClassVar[str] = ""
+    """A sentence on what the verdict can't say."""
+
+    def verdict(self, above: int, below: int, tests: int) -> str:
+        """In a few words, from how many of the tests show a difference in favour and against."""
+        if above and below:
+            return "Mixed"
+        if above:
+            return "Holds" if above == tests else "Holds in part"
+        if below:
+            return "The opposite holds" if below == tests else "Contradicted in part"
+        return "Not shown"
+
+
+class AsGood(Claim):
+    """One method does as well as another."""
+
+    caution = (
+        " A test that shows no difference doesn't show that there is none: look at the sizes of"
+        " the differences."
+    )
+
+    def verdict(self, above: int, below: int, tests: int) -> str:
+        """Tests that show no difference leave such a claim open: they never confirm it."""
+        if below:
+            return "Does not hold" if below == tests else "Contradicted in part"
+        return "Not contradicted"
+
+
+class AboveChance(Claim):
+    """Two masks share more neurons than masks drawn at random."""
+
+    unit = "points above chance"
+    above = "above chance in"
+    below = "below it in"
+    neither = "no difference from it shown in"
+
+
 BETTER = {
-    "full": ("NeFT does better than full fine-tuning", "no experiment has both"),
-    "lora": (
+    "full": Claim("NeFT does better than full fine-tuning", "no experiment has both"),
+    "lora": Claim(
         "NeFT does better than LoRA of equal size",
         "no experiment has a LoRA within 10 % of a NeFT's parameters",
     ),
-    "random": (
+    "random": Claim(
         "Neurons of low similarity do better than random ones",
         "no experiment has a random mask as large as one of low similarity",
     ),
-    "reversed": (
+    "reversed": Claim(
         "Neurons of low similarity do better than those of high similarity",
         (
             "no experiment has a mask with neurons of high similarity as large as one of low"
@@ -40,16 +93,18 @@ BETTER = {
     ),
 }
 AS_GOOD = {
-    "early": (
+    "early": AsGood(
         "Neurons that an early step of the probe finds do as well",
         "no experiment has an early mask as large as one of the probe's end",
     ),
-    "transferred": (
+    "transferred": AsGood(
         "Neurons that were found on another data set do as well",
         "no experiment has a transferred mask as large as one of its own",
     ),
 }
-OVERLAP = ("Masks of other data or steps overlap more than by chance", "no overlaps are analysed")
+OVERLAP = AboveChance(
+    "Masks of other data or steps overlap more than by chance", "no overlaps are analysed"
+)
 FASTER = (
     "NeFT needs fewer steps to the same dev loss",
     "no experiment has NeFT beside full fine-tuning or a LoRA of equal size",
@@ -97,13 +152,13 @@ def findings(spec: Mapping[str, Any], root: Path) -> list[Finding]:
         if pair["claim"] != "lora" or _same_size(root, groups, pair)
     ]
     found = []
-    for claim, (title, missing) in {**BETTER, **AS_GOOD}.items():
+    for name, claim in {**BETTER, **AS_GOOD}.items():
         tests = [
-            _test(root, groups, pair, spec["baseline"]) for pair in pairs if pair["claim"] == claim
+            _test(root, groups, pair, spec["baseline"]) for pair in pairs if pair["claim"] == name
         ]
-        found.append(_judge(title, missing, tests, as_good=claim in AS_GOOD))
+        found.append(_judge(claim, tests))
     overlaps = [test for name in spec["overlaps"] for test in _overlaps(root, name)]
-    found.append(_judge(*OVERLAP, overlaps, unit="points above chance"))
+    found.append(_judge(OVERLAP, overlaps))
     trainings = {
         (p["model"], p["dataset"], p["first"], p["second"]): (p["model"], p["dataset"], p["test"])
         for p in pairs
@@ -185,38 +240,25 @@ def _beyond_chance(row: Mapping[str, str]) -> float | None:
     return float(min(1.0, 2 * min(more, fewer)))
 
 
-def _judge(
-    title: str, missing: str, tests: Sequence[Test], as_good: bool = False, unit: str = "points"
-) -> Finding:
+def _judge(claim: Claim, tests: Sequence[Test]) -> Finding:
     """Put tests, corrected for their number, into a verdict and a sentence."""
     if not tests:
-        return Finding(title, "Not tested here", f"Not tested here: {missing}.", None)
+        return Finding(claim.title, "Not tested here", f"Not tested here: {claim.missing}.", None)
     corrected = iter(holm([test.p for test in tests if test.p is not None]))
     ps = [None if test.p is None else next(corrected) for test in tests]
     sure = [p is not None and p < LEVEL for p in ps]
     above = sum(one and test.difference > 0 for one, test in zip(sure, tests, strict=True))
     below = sum(one and test.difference < 0 for one, test in zip(sure, tests, strict=True))
     rest = len(tests) - above - below
-    verdict = _as_good(below, len(tests)) if as_good else _better(above, below, len(tests))
-    counts = [f"better in {above}", f"worse in {below}", f"no difference shown in {rest}"]
-    if unit != "points":
-        counts = [
-            f"above chance in {above}",
-            f"below it in {below}",
-            f"no difference from it shown in {rest}",
-        ]
+    verdict = claim.verdict(above, below, len(tests))
+    counts = f"{claim.above} {above}, {claim.below} {below}, {claim.neither} {rest}"
     sentence = (
-        f"{verdict}. Of {len(tests)} comparison{'s' * (len(tests) > 1)}: {', '.join(counts)}."
+        f"{verdict}. Of {len(tests)} comparison{'s' * (len(tests) > 1)}: {counts}.{claim.caution}"
     )
-    if as_good:
-        sentence += (
-            " A test that shows no difference doesn't show that there is none: look at the sizes of"
-            " the differences."
-        )
     header = [
         "Where",
         "What",
-        f"Difference ({unit})",
+        f"Difference ({claim.unit})",
         "p",
         f"p, corrected for {len(tests)}",
         "Seeds",
@@ -229,23 +271,7 @@ def _judge(
         ]
         for test, p, one in zip(tests, ps, sure, strict=True)
     ]
-    return Finding(title, verdict, sentence, Sheet(title, header, rows, []))
-
-
-def _better(above: int, below: int, tests: int) -> str:
-    if above and below:
-        return "Mixed"
-    if above:
-        return "Holds" if above == tests else "Holds in part"
-    if below:
-        return "The opposite holds" if below == tests else "Contradicted in part"
-    return "Not shown"
-
-
-def _as_good(below: int, tests: int) -> str:
-    if below:
-        return "Does not hold" if below == tests else "Contradicted in part"
-    return "Not contradicted"
+    return Finding(claim.title, verdict, sentence, Sheet(claim.title, header, rows, []))
 
 
 def _p(p: float | None) -> Cell:
