@@ -41,9 +41,17 @@ class SeedScores:
     """
     metric: str
     title: str
+    higher_is_better: bool
+    decimals: int
     signature: str
     notes: tuple[str, ...]
     measured: tuple[Measured, ...]
+
+    def better(self, value: float, other: float) -> bool:
+        """Whether one value of this metric is better than another: higher, or lower where lower is
+        better.
+        """
+        return value > other if self.higher_is_better else value < other
 
     @property
     def mean(self) -> float:
@@ -98,13 +106,20 @@ def scores(root: str | Path, group: Group) -> list[SeedScores]:
 
 
 def _score(root: str | Path, group: Group, runs: Sequence[Run], metric: str) -> SeedScores:
-    records, signature = score_records(root, runs, metric, "title", "value", "low", "high", "notes")
+    looks = ("title", "higher_is_better", "decimals")
+    records, signature = score_records(root, runs, metric, *looks, "value", "low", "high", "notes")
     measured = tuple(
         _measured(root, run, record) for run, record in zip(runs, records, strict=True)
     )
     notes = tuple(dict.fromkeys(note for record in records for note in record["notes"]))
     return SeedScores(
-        runs[0], group.dataset, metric, records[0]["title"], signature, notes, measured
+        run=runs[0],
+        train=group.dataset,
+        metric=metric,
+        **{key: records[0][key] for key in looks},
+        signature=signature,
+        notes=notes,
+        measured=measured,
     )
 
 

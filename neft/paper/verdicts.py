@@ -113,7 +113,7 @@ FASTER = (
 
 @dataclass(frozen=True)
 class Test:
-    """One comparison: where, of what, by how much, and how surely (p None: no test was
+    """One comparison: where, of what, by how much better, and how surely (p None: no test was
     possible).
     """
 
@@ -200,10 +200,12 @@ def _test(
     methods, metric = _of(groups, pair).methods, pair["metric"]
     first, second = methods[pair["first"]], methods[pair["second"]]
     found = compare(root, first, second, metric, baseline)
-    score = read(paths(root, first[0]).scores[metric], "title", "segments")
+    score = read(paths(root, first[0]).scores[metric], "title", "higher_is_better", "segments")
     where = f"{pair['model']}, {pair['dataset']}, tested on {pair['test']} ({score['title']})"
-    what = f"{pair['first']} less {pair['second']}"
-    return Test(where, what, found.difference, found.p, len(found.seeds), len(score["segments"]))
+    what, gain = f"{pair['first']} less {pair['second']}", found.difference
+    if not score["higher_is_better"]:
+        what, gain = f"{pair['second']} less {pair['first']} (lower is better)", -gain
+    return Test(where, what, gain, found.p, len(found.seeds), len(score["segments"]))
 
 
 def _overlaps(root: Path, name: str) -> list[Test]:

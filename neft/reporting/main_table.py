@@ -19,7 +19,7 @@ def records(tables: Sequence[tuple[Group, list[Row]]]) -> list[dict[str, Any]]:
     None for what doesn't exist.
 
     Units are those of the names: seconds, tokens per second, bytes, percent of all the model's
-    parameters; losses are in nats per token, scores from 0 to 100. `*_sd` is the standard deviation
+    parameters; losses are in nats per token, scores on their metrics' own scales. `*_sd` is the standard deviation
     over seeds.
     """
     found = [_record(group, row) for group, rows in tables for row in rows]
@@ -75,10 +75,7 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
         header += [f"{title} [95\u00a0%]", "p"]
     header += ["Training (s)", "Tokens/s", "Peak memory (GiB)", "Delta (MB)"]
     marks = _marks(rows)
-    best = {
-        name: max(r.results[name].value.value for r in rows if name in r.results)
-        for name in metrics
-    }
+    best = {name: best_of([r.results[name] for r in rows if name in r.results]) for name in metrics}
     lowest = min((row.dev_loss.value for row in rows if row.dev_loss), default=None)
     tuned_on = (
         f"{group.model} tuned on {group.dataset}, "
@@ -91,6 +88,12 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
         rows=[_cells(row, metrics, best, lowest, marks) for row in rows],
         notes=[*_notes(rows, metrics, baseline), *((mark, note) for note, mark in marks.items())],
     )
+
+
+def best_of(results: Sequence[Result]) -> float:
+    """The best value of one metric: the highest, or the lowest where lower is better."""
+    values = [result.value.value for result in results]
+    return max(values) if results[0].higher_is_better else min(values)
 
 
 def _marks(rows: Sequence[Row]) -> dict[str, str]:
@@ -144,11 +147,14 @@ def _cells(
 
 
 def _score(result: Result, best: float, marks: dict[str, str]) -> Cell:
-    interval = f"[{result.low:.1f}, {result.high:.1f}]"
-    error = "" if result.standard_error is None else f", SE {result.standard_error:.1f}"
+    digits = result.decimals
+    interval = f"[{result.low:.{digits}f}, {result.high:.{digits}f}]"
+    error = "" if result.standard_error is None else f", SE {result.standard_error:.{digits}f}"
     flags = "".join(marks[note] for note in result.notes)
     return Cell(
-        _rounded(result.value, 1) + flags, bold=result.value.value == best, detail=interval + error
+        _rounded(result.value, digits) + flags,
+        bold=result.value.value == best,
+        detail=interval + error,
     )
 
 

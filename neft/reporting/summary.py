@@ -44,6 +44,9 @@ class Result:
     """Means over seeds of the other numbers that the metric keeps."""
     notes: tuple[str, ...] = ()
     """What a reader must know to trust the value, of any seed."""
+    higher_is_better: bool = True
+    decimals: int = 1
+    """How many places are shown."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,8 @@ def _result(
     root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str
 ) -> Result:
     keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
-    scores, signature = score_records(root, runs, metric, *keys)
+    looks = ("higher_is_better", "decimals")
+    scores, signature = score_records(root, runs, metric, *keys, *looks)
     comparisons = [
         read(paths(root, run).comparisons[metric], "baseline_run", "p")
         for run in runs
@@ -122,6 +126,7 @@ def _result(
             for name in scores[0]["details"]
         },
         notes=tuple(dict.fromkeys(note for score in scores for note in score["notes"])),
+        **{key: scores[0][key] for key in looks},
     )
 
 

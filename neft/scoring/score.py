@@ -38,9 +38,7 @@ class Resampled(Strict):
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus score on the scale from 0 to 100 with its interval, and the score of each
-    segment.
-    """
+    """A corpus score on the metric's own scale with its interval, and the score of each segment."""
 
     value: float
     low: float
@@ -56,12 +54,15 @@ class Score:
     """What a reader must know to trust the value; tables mark it."""
 
 
-def by_sacrebleu(corpus: Metric, segment: Metric, rows: Rows, options: Resampled) -> Score:
+def by_sacrebleu(
+    corpus: Metric, segment: Metric, rows: Rows, options: Resampled, highest: float
+) -> Score:
     """Score output rows with sacrebleu.
 
     corpus and segment score the whole corpus and single segments (BLEU smooths these differently).
     The interval is the one that sacrebleu prints: mean ± half the width between the 2.5th and the
-    97.5th percentile of `options.bootstrap` resamples. Raises NeftError if there are no rows or a
+    97.5th percentile of `options.bootstrap` resamples, cut where no score can lie: below 0 and
+    above `highest`. Raises NeftError if there are no rows or a
     text is missing.
     """
     from sacrebleu.significance import PairedTest
@@ -79,15 +80,19 @@ def by_sacrebleu(corpus: Metric, segment: Metric, rows: Rows, options: Resampled
         signatures, results = test()
     ((name, signature),) = signatures.items()
     result: Any = results[name][0]
+
+    def within(score: float) -> float:
+        # Identical texts give 100.00000000000004, and half an interval's width can reach past an end.
+        return min(highest, max(0.0, float(score)))
+
     return Score(
-        value=_percent(result.score),
-        low=_percent(result.mean - result.ci),
-        high=_percent(result.mean + result.ci),
+        value=within(result.score),
+        low=within(result.mean - result.ci),
+        high=within(result.mean + result.ci),
         confidence=CONFIDENCE,
         signature=str(signature),
         segments=[
-            _percent(segment.sentence_score(row["output"], [row["reference"]]).score)
-            for row in rows
+            within(segment.sentence_score(row["output"], [row["reference"]]).score) for row in rows
         ],
     )
 
@@ -182,13 +187,6 @@ def _finite(values: Sequence[float]) -> np.ndarray:
             f"score {place + 1} of {len(found)}: expected a finite number, got {found[place]}"
         )
     return found
-
-
-def _percent(value: float) -> float:
-    """Into 0 to 100: identical texts give 100.00000000000004, and half an interval's width can
-    reach past an end.
-    """
-    return min(100.0, max(0.0, float(value)))
 
 
 @contextmanager

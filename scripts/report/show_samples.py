@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
 
     groups = runs.group(runs.parse(args.spec["runs"]))
-    lead = "Test rows drawn at random. A number beside an output is its own score, 0 to 100."
+    lead = "Test rows drawn at random. A number beside an output is its own score."
     body = SEARCH + "".join(section(args.results, group, args.spec) for group in groups) + SCRIPT
     files.write_text(args.page, page(args.spec["title"], lead, body, STYLE))
 
@@ -73,16 +73,14 @@ def section(root: str, group: runs.Group, spec: dict[str, Any]) -> str:
     )
     shown = ""
     outputs: dict[str, list[dict[str, Any]]] = {}
-    scores: dict[str, list[float]] = {}
+    scores: dict[str, list[str]] = {}
     for one in first(group):
         paths = runs.paths(root, one)
         outputs[one.method] = files.read_rows(paths.outputs)
         if metric:
-            score = runs.read(paths.scores[metric], "segments", "title")
-            scores[one.method], shown = (
-                score["segments"],
-                f"; beside each output its {score['title']}",
-            )
+            score = runs.read(paths.scores[metric], "segments", "title", "decimals")
+            scores[one.method] = [f"{value:.{score['decimals']}f}" for value in score["segments"]]
+            shown = f"; beside each output its {score['title']}"
     sizes = {len(rows) for rows in [*outputs.values(), *scores.values()]}
     if len(sizes) > 1:
         raise NeftError(
@@ -107,9 +105,7 @@ def section(root: str, group: runs.Group, spec: dict[str, Any]) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{cards}\n</section>"
 
 
-def card(
-    rows: dict[str, dict[str, Any]], scores: dict[str, float], languages: dict[str, str]
-) -> str:
+def card(rows: dict[str, dict[str, Any]], scores: dict[str, str], languages: dict[str, str]) -> str:
     """One row: source, reference, and a line for each method; browsers choose fonts and voices by
     the texts' languages.
     """
@@ -121,7 +117,7 @@ def card(
         cut = "" if row["finished"] else ' <span class="cut">cut off</span>'
         text = escape(row["output"]) or '<span class="label">(empty)</span>'
         name = escape(method).replace("_", "_<wbr>")  # where a long name may break on a phone
-        score = f'<td class="score">{scores[method]:.1f}</td>' if method in scores else ""
+        score = f'<td class="score">{scores[method]}</td>' if method in scores else ""
         lines.append(
             f'<tr><th scope="row">{name}</th>{score}<td'
             f' dir="auto"><span{output}>{text}</span>{cut}</td></tr>'

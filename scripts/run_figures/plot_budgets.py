@@ -89,7 +89,7 @@ def draw(axes: Axes, table: dict[str, Row], series: dict[str, list[str]], baseli
     title = next(result.title for row in table.values() for result in row.results.values())
     figures.log_x(axes)
     axes.set_xlabel("trained parameters (% of the model)")
-    axes.set_ylabel(f"{title} (0 to 100), 95 % interval")
+    axes.set_ylabel(f"{title}, 95 % interval")
 
 
 if __name__ == "__main__":

@@ -87,9 +87,7 @@ def draw(axes: Axes, table: Sequence[Row], cost: str, style: dict[str, figures.S
             )
     title = next(result.title for row in table for result in row.results.values())
     axes.set_xlabel(label)
-    axes.set_ylabel(
-        f"{title} (0 to 100), 95 % interval" if axes.get_subplotspec().is_first_col() else ""
-    )
+    axes.set_ylabel(f"{title}, 95 % interval" if axes.get_subplotspec().is_first_col() else "")
     axes.margins(x=0.08)
     if cost == "delta_bytes":
         figures.log_x(axes)

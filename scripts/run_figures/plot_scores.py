@@ -68,7 +68,7 @@ def draw(axes: Axes, results: dict[str, Result], baseline: str) -> None:
         )
         flag = "†" if result.notes else ""  # the table says why
         text = axes.annotate(
-            f"{result.value.value:.1f}{flag}",
+            f"{result.value.value:.{result.decimals}f}{flag}",
             (result.high, place),
             (8, 0),
             textcoords="offset points",
@@ -86,11 +86,11 @@ def draw(axes: Axes, results: dict[str, Result], baseline: str) -> None:
     title = next((result.title for result in results.values()), "")
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel(f"{title} (0 to 100), 95 % interval")
+    axes.set_xlabel(f"{title}, 95 % interval")
     # Some scores can fall below 0; the right end leaves room for the numbers.
     axes.set_xlim(
         min(0, *(result.low for result in results.values())),
-        1.2 * max(max(result.high for result in results.values()), 1),
+        1.2 * (max(result.high for result in results.values()) or 1),
     )
     figures.quiet_y(axes)
 

@@ -2,8 +2,8 @@
 
 Reads   outputs.jsonl   rows {id, source, reference, output, …}
         segments.json   {segments: one value a row, …}, for a metric whose segments are scored in another environment
-Writes  score.json      {metric, title, value, low, high, confidence, signature, standard_error, details, notes, n,
-                        segments: one value a row, sha256 of all this}
+Writes  score.json      {metric, title, higher_is_better, decimals, value, low, high, confidence, signature,
+                        standard_error, details, notes, n, segments: one value a row, sha256 of all this}
 
 --spec  {"metric": {"kind": "chrf", …}, "language": "fr"}
 """
@@ -31,7 +31,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = read_rows(args.outputs, args.segments)
     result = asdict(metric.score(rows, options, args.spec["language"]))
     segments = result.pop("segments")
-    head = {"metric": options.kind, "title": metric.title(options)}
+    head = {
+        "metric": options.kind,
+        "title": metric.title(options),
+        "higher_is_better": metric.higher_is_better(options),
+        "decimals": metric.decimals(options),
+    }
     files.write_json(
         args.score, files.seal({**head, **result, "n": len(rows), "segments": segments})
     )

@@ -91,13 +91,14 @@ def _unfit_metrics(config: Config, key: str, experiment: Experiment) -> Iterator
     """Every metric of an experiment must be able to score each of its test sets."""
     for test in experiment.test:
         task = config.datasets[test].task.kind if test in config.datasets else None
-        fitting = plugins.load("tasks", task).METRICS if task else frozenset()
+        kinds = plugins.available("metrics")
+        fitting = [kind for kind in kinds if task in plugins.load("metrics", kind).FITS]
         for name in experiment.metrics:
             if task and name in config.metrics and config.metrics[name].kind not in fitting:
                 yield (
                     f"{key}.metrics: '{name}' (kind {config.metrics[name].kind}) does not score a"
                     f" task of kind {task}, that of {test}; kinds that do:"
-                    f" {', '.join(sorted(fitting))}. Test sets of other tasks go into another"
+                    f" {', '.join(fitting)}. Test sets of other tasks go into another"
                     " experiment"
                 )
 

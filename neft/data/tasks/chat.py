@@ -11,7 +11,6 @@ from neft.schema import Language, Strict
 FIELDS = ("messages",)
 OPTIONAL: frozenset[str] = frozenset()
 STRUCTURED = frozenset({"messages"})
-METRICS = frozenset({"rouge", "bleu", "chrf"})
 LONG = None
 ROLES = ("system", "user", "assistant")
 

@@ -19,7 +19,6 @@ from neft.schema import Strict
 FIELDS = ("key", "prompt", "instruction_id_list", "kwargs")
 OPTIONAL: frozenset[str] = frozenset()
 STRUCTURED = frozenset({"key", "instruction_id_list", "kwargs"})
-METRICS = frozenset({"ifeval"})
 LONG = None
 # A source: NLTK's punkt_tab as published, whose English model some instructions need to count
 # sentences, inside a wheel.

@@ -11,7 +11,6 @@ from neft.schema import Language, Strict
 
 FIELDS = ("instruction", "input", "output")
 OPTIONAL = frozenset({"input"})
-METRICS = frozenset({"rouge", "bleu", "chrf"})
 LONG = None
 
 

@@ -16,7 +16,6 @@ from neft.schema import Strict
 CHOICES = ("A", "B", "C", "D")
 FIELDS = ("subject", "question", *CHOICES, "answer")
 OPTIONAL: frozenset[str] = frozenset()
-METRICS = frozenset({"accuracy"})
 LONG = None
 
 

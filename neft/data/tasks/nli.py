@@ -13,7 +13,6 @@ from neft.schema import Language, Strict
 
 FIELDS = ("premise", "hypothesis", "label")
 OPTIONAL: frozenset[str] = frozenset()
-METRICS = frozenset({"accuracy"})
 LONG = None
 
 

@@ -11,7 +11,6 @@ from neft.schema import Language, Strict
 
 FIELDS = ("document", "summary")
 OPTIONAL: frozenset[str] = frozenset()
-METRICS = frozenset({"rouge", "bleu", "chrf"})
 LONG = "document"
 
 

@@ -9,7 +9,6 @@ from neft.schema import Language, Strict
 
 FIELDS = ("source", "target")
 OPTIONAL: frozenset[str] = frozenset()
-METRICS = frozenset({"bleu", "chrf", "comet"})
 LONG = None
 
 

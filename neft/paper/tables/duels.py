@@ -46,7 +46,7 @@ class Duel(NamedTuple):
 
     @property
     def winner(self) -> str:
-        """The method with the higher mean, or nothing."""
+        """The method with the better mean, or nothing."""
         return _winner(self.row.mean, self.column.mean, self.row, self.column)
 
     @property
@@ -117,7 +117,7 @@ def _winner(
 ) -> str:
     if row_value == column_value:
         return ""
-    return (row if row_value > column_value else column).run.method
+    return (row if row.better(row_value, column_value) else column).run.method
 
 
 def build(
@@ -201,10 +201,14 @@ def _sheet(
         "Method",
         "% trained",
         "Score",
-        *(f"{method} {score.mean:.1f}" for method, score in across.items()),
+        *(f"{method} {score.mean:.{score.decimals}f}" for method, score in across.items()),
     ]
     rows = [
-        [Cell(name), Cell(f"{score.measured[0].percent:.2f}"), Cell(f"{score.mean:.1f}")]
+        [
+            Cell(name),
+            Cell(f"{score.measured[0].percent:.2f}"),
+            Cell(f"{score.mean:.{score.decimals}f}"),
+        ]
         + [_duel(cells_of[name, method]) for method in across]
         for name, score in down.items()
     ]
@@ -214,7 +218,7 @@ def _sheet(
             "Cells",
             (
                 "score of the column's method less that of the row's; bold where the column's is"
-                " higher."
+                " better."
             ),
         ),
         (
@@ -241,7 +245,7 @@ def _sheet(
 
 
 def _duel(duel: Duel) -> Cell:
-    row, column = duel.row_published, duel.column_published
+    row, column, digits = duel.row_published, duel.column_published, duel.row.decimals
     detail = ""
     if row and column and row.version == column.version:
         marks = "".join(
@@ -249,8 +253,8 @@ def _duel(duel: Duel) -> Cell:
             for doubt in published.DOUBTS
             if doubt in (row.suspect, column.suspect)
         )
-        detail = f"[{column.value - row.value:+.1f}{marks}]"
-    text = f"{duel.test.difference:+.1f}{'*' * duel.significant}"
+        detail = f"[{column.value - row.value:+.{digits}f}{marks}]"
+    text = f"{duel.test.difference:+.{digits}f}{'*' * duel.significant}"
     return Cell(text, bold=duel.winner == duel.column.run.method, detail=detail)
 
 
@@ -281,7 +285,7 @@ def _wins(
     ]
     columns, others = ", ".join(spec["columns"]), ", ".join(spec["rows"])
     notes = [
-        ("Won", f"by {columns} over {others}: the higher mean over seeds."),
+        ("Won", f"by {columns} over {others}: the better mean over seeds."),
         (
             "… significantly",
             (

@@ -95,7 +95,8 @@ def _sheet(
     for score in shown:
         places.setdefault((score.train, score.run.test, score.run.method), {})[score.metric] = score
         place = (score.train, score.run.test, score.metric)
-        best[place] = max(best.get(place, score.mean), score.mean)
+        if place not in best or score.better(score.mean, best[place]):
+            best[place] = score.mean
     header = ["Trained on, tested on", "Method", "% trained", "Learning rate", "Epochs"]
     for metric, title in metrics.items():
         header += [title, "Published"] if metric in beside else [title]
@@ -130,9 +131,12 @@ def _chosen(score: cells.SeedScores) -> list[Cell]:
 
 
 def _cell(score: cells.SeedScores, best: float) -> Cell:
-    rows = f"[{score.over_rows[0]:.1f}, {score.over_rows[1]:.1f}]"
-    seeds = f"({score.over_seeds[0]:.1f} to {score.over_seeds[1]:.1f}) " if score.over_seeds else ""
-    return Cell(f"{score.mean:.1f}", bold=score.mean == best, detail=seeds + rows)
+    digits = score.decimals
+    rows = "[{:.{d}f}, {:.{d}f}]".format(*score.over_rows, d=digits)
+    seeds = (
+        "({:.{d}f} to {:.{d}f}) ".format(*score.over_seeds, d=digits) if score.over_seeds else ""
+    )
+    return Cell(f"{score.mean:.{digits}f}", bold=score.mean == best, detail=seeds + rows)
 
 
 def _notes(

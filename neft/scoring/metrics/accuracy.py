@@ -12,6 +12,8 @@ from neft.scoring.score import CONFIDENCE, Score, ratio
 if TYPE_CHECKING:
     import numpy as np
 
+FITS = frozenset({"mmlu", "nli"})
+
 Z = 1.959963984540054
 """The normal distribution's 97.5th percentile."""
 
@@ -21,6 +23,16 @@ class Spec(Strict):
 
     kind: Literal["accuracy"]
     """Accuracy."""
+
+
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
 
 
 def title(spec: Spec) -> str:

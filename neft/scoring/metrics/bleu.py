@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from sacrebleu.metrics.bleu import BLEU
 
+FITS = frozenset({"chat", "instruction", "summarization", "translation"})
+
 _CHINESE = ("zh", "zho", "chi", "cmn", "yue")
 # Written without spaces, and without a tokenizer of their own that needs nothing else installed.
 _NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
@@ -29,6 +31,16 @@ class Spec(Resampled):
     """Ignore case."""
 
 
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
+
+
 def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     return "BLEU (lower case)" if spec.lowercase else "BLEU"
@@ -39,7 +51,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     the tokenizer.
     """
     segment = _metric(spec, language, effective_order=True)
-    return by_sacrebleu(_metric(spec, language), segment, rows, spec)
+    return by_sacrebleu(_metric(spec, language), segment, rows, spec, highest=100.0)
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from sacrebleu.metrics.chrf import CHRF
 
+FITS = frozenset({"chat", "instruction", "summarization", "translation"})
+
 _BETA = 2
 
 
@@ -24,6 +26,16 @@ class Spec(Resampled):
     """Longest word n-gram. 2 is chrF++, 0 is chrF."""
 
 
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
+
+
 def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     return {0: "chrF", 2: "chrF++"}.get(spec.word_order, f"chrF, {spec.word_order}-word")
@@ -33,7 +45,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     """Score output rows against one reference each; the language plays no part, as characters need
     no tokenizer.
     """
-    return by_sacrebleu(_metric(spec), _metric(spec), rows, spec)
+    return by_sacrebleu(_metric(spec), _metric(spec), rows, spec, highest=100.0)
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:

@@ -16,6 +16,8 @@ from neft.scoring.score import Resampled, Score, mean, ratio
 if TYPE_CHECKING:
     import numpy as np
 
+FITS = frozenset({"translation"})
+
 READS = frozenset({"segments"})
 
 # What XLM-R, the encoder of COMET's models, was pre-trained on (Conneau et al. 2020, appendix A),
@@ -108,6 +110,16 @@ def predict_spec(spec: Spec) -> dict[str, Any]:
     """The settings of predict_comet.py."""
     model = f"{spec.model}@{spec.revision}" if spec.model else None
     return {"model": model, "sha256": spec.sha256, "batch_size": spec.batch_size}
+
+
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
 
 
 def title(spec: Spec) -> str:

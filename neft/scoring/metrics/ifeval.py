@@ -11,6 +11,8 @@ from neft.scoring.score import Resampled, Score, mean, ratio
 if TYPE_CHECKING:
     import numpy as np
 
+FITS = frozenset({"ifeval"})
+
 
 class Spec(Resampled):
     """IFEval: percentage of prompts (all instructions followed) or of single instructions."""
@@ -23,6 +25,16 @@ class Spec(Resampled):
     """Check the answer as it is; false: also without its first line, its last line, both, and
     asterisks; any may pass.
     """
+
+
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
 
 
 def title(spec: Spec) -> str:

@@ -18,6 +18,8 @@ from neft.scoring.score import Resampled, Score, mean, ratio
 if TYPE_CHECKING:
     import numpy as np
 
+FITS = frozenset({"chat", "instruction", "summarization"})
+
 _CHINESE = ("zh", "zho", "chi", "cmn", "yue")
 # Other languages written without spaces between words.
 _NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
@@ -44,6 +46,16 @@ class Spec(Resampled):
     """
     stem_english: bool = False
     """Compare the stems of English words (Porter); text in other languages is left as it is."""
+
+
+def higher_is_better(spec: Spec) -> bool:
+    """Whether the best score is the highest."""
+    return True
+
+
+def decimals(spec: Spec) -> int:
+    """How many places tables and figures show."""
+    return 1
 
 
 def title(spec: Spec) -> str:

@@ -59,7 +59,8 @@ def test_writes_score_interval_signature_and_segments(tmp_path):
         "n",
         "segments",
     ]
-    assert list(result) == ["metric", "title", *numbers, "sha256"]
+    looks = ["title", "higher_is_better", "decimals"]
+    assert list(result) == ["metric", *looks, *numbers, "sha256"]
     assert (result["metric"], result["title"], result["n"], result["confidence"]) == (
         "chrf",
         "chrF++",

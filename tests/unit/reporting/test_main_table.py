@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from neft.reporting.main_table import count, records, sheet
 from neft.reporting.summary import Mean, Result, Row
 from neft.results.runs import Group
@@ -222,3 +224,20 @@ def test_a_score_with_notes_is_marked_and_the_marks_are_explained():
     assert "80.0† [79.0, 81.0], SE 0.5" in cells and "30.0‡† [29.0, 31.0], SE 0.5" in cells
     assert table.notes[-2:] == [("†", "mi is not covered."), ("‡", "one empty.")]
     assert dict(table.notes)["SE"] == "standard error over the test sentences."
+
+
+def test_where_lower_is_better_the_lowest_value_is_set_in_bold_even_above_100():
+    def row(method, value):
+        ter = Result("TER", Mean(value), value - 1, value + 1, None, "sig", higher_is_better=False)
+        return replace(FULL, method=method, results={"ter": ter})
+
+    rows = [row("good", 61.0), row("bad", 612.34)]
+    cells = {line[0].text: line for line in sheet(GROUP, rows, "good").rows}
+    assert [cells[name][7].text for name in ("good", "bad")] == ["61.0", "612.3"]
+    assert [cells[name][7].bold for name in ("good", "bad")] == [True, False]
+
+
+def test_a_score_is_printed_with_the_decimals_of_its_metric():
+    loss = Result("loss", Mean(1.9331), 1.8, 2.06, None, "sig", higher_is_better=False, decimals=3)
+    cell = sheet(GROUP, [replace(FULL, results={"loss": loss})], "full").rows[0][7]
+    assert (cell.text, cell.detail) == ("1.933", "[1.800, 2.060]")

@@ -23,6 +23,8 @@ TUNING = {
 }
 SCORE = {
     "title": "BLEU",
+    "higher_is_better": True,
+    "decimals": 1,
     "value": 30.0,
     "low": 25.0,
     "high": 35.0,
