@@ -13,6 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
+from neft.errors import NeftError
 from neft.storage import files
 
 METADATA = Path(".snakemake/metadata")
@@ -20,7 +23,45 @@ NAMES = ("provenance.json", ".provenance.json")
 """How files end that say what made others."""
 
 Job = dict[str, Any]
-"""{rule, spec, code, inputs: [path], outputs: [path]}"""
+"""{rule, spec, code, inputs: [path], outputs: [path], ended: seconds since 1970, or None}"""
+
+
+class JobRecord(BaseModel):
+    """One job, as a provenance file tells it."""
+
+    rule: str
+    inputs: list[str]
+    outputs: list[str]
+    ended: float | None = None
+
+
+class FileRecord(BaseModel):
+    """One file: its hash, or the record that holds the hashes of a folder."""
+
+    sha256: str | None = None
+    record: str | None = None
+
+
+class Provenance(BaseModel):
+    """What a provenance file holds of jobs and files; the rest of it is for people."""
+
+    jobs: list[JobRecord]
+    files: dict[str, FileRecord]
+    records: dict[str, Any] = {}
+
+
+def read(path: Path) -> Provenance:
+    """Read a provenance file. Raises NeftError, naming it, if it was changed or has another form."""
+    content = files.read_json(path)
+    if not isinstance(content, dict):
+        raise NeftError(f"{path}: not a provenance file: expected an object")
+    files.check_seal(path, content)
+    try:
+        return Provenance.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise NeftError(f"{path}: not a provenance file: {where}: {first['msg']}") from None
 
 
 def notes(metadata: Path, below: str) -> dict[str, dict[str, Any]]:
@@ -51,6 +92,7 @@ def jobs(found: Mapping[str, Mapping[str, Any]]) -> list[Job]:
                 "code": code,
                 "inputs": note["input"],
                 "outputs": [],
+                "ended": note.get("endtime"),
             }
             # A log belongs to one job alone.
             result.setdefault(str(note["log"]), job)["outputs"].append(output)
@@ -74,6 +116,24 @@ def behind(targets: Iterable[str], made: Iterable[Job]) -> list[Job]:
 def paths(targets: Iterable[str], made: Iterable[Job]) -> list[str]:
     """`targets`, and everything that these jobs read or wrote."""
     return sorted({*targets, *(path for job in made for path in (*job["inputs"], *job["outputs"]))})
+
+
+def changed(
+    former: Provenance, made: Iterable[Job], now: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Outputs of jobs that did not run since `former` was recorded, and yet have another hash `now`.
+
+    Hashing what lies there would turn damage into a record of it.
+    """
+    ended = {output: job.ended for job in former.jobs for output in job.outputs}
+    return [
+        output
+        for job in made
+        for output in job["outputs"]
+        if job["ended"] is not None and job["ended"] == ended.get(output)
+        if output in now and output in former.files
+        if former.files[output].sha256 not in (None, now[output].get("sha256"))
+    ]
 
 
 def sums(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -56,7 +56,7 @@ def verify(results: Path) -> Findings:
             f"{results}: no such folder; expected the results of an experiment, results/<name>"
         )
     found = Findings()
-    for check in (_records, _sealed, _provenance):
+    for check in (_records, _sealed, _provenance, _strangers):
         check(results, found)
     found.wrong = list(dict.fromkeys(found.wrong))
     return found
@@ -85,15 +85,15 @@ def _records(results: Path, found: Findings) -> None:
             continue
         if not isinstance(content, dict):
             continue  # a file of a fetched folder
-        sums = (
-            {target / name: value for name, value in content.get("files", {}).items()}
-            if target.is_dir()
-            else {}
-        )
+        listed = content.get("files", {}) if target.is_dir() else {}
+        if not isinstance(listed, dict):
+            found.wrong.append(f"{record}: not a record: files must be an object")
+            continue
+        sums = {target / name: value for name, value in listed.items()}
         if "sha256" in content:
             sums[target] = content["sha256"]
         for path, expected in sums.items():
-            found.compare_sum(path, f"{record.name} says", expected)
+            found.compare_sum(path, f"{record.name} says", str(expected))
 
 
 def _sealed(results: Path, found: Findings) -> None:
@@ -111,9 +111,9 @@ def _sealed(results: Path, found: Findings) -> None:
             form = sealed.format_of(path)
             if form == "mask" and path.with_suffix(".json").exists():
                 record = path.with_suffix(".json")
-                found.compare(
-                    record, "says", files.read_json(record)["sha256"], NeuronMask.load(path).sha256
-                )
+                said = files.read_json(record)
+                expected = said.get("sha256") if isinstance(said, dict) else None
+                found.compare(record, "says", expected, NeuronMask.load(path).sha256)
             else:
                 sealed.load(path, form or "neft")
         except NeftError as error:
@@ -125,42 +125,74 @@ def _provenance(results: Path, found: Findings) -> None:
     itself.
     """
     root = results.parent.parent
+    whole = results / "provenance.json"
+    if not whole.exists() and (results / "tables").is_dir():
+        found.wrong.append(f"{whole}: missing, though there are tables; run snakemake again")
     for path in sorted(
         file for file in results.rglob("*provenance.json") if file.name.endswith(provenance.NAMES)
     ):
         try:
-            content = files.read_json(path)
-            listed, jobs, records = content["files"], content["jobs"], content.get("records", {})
-        except (NeftError, KeyError, TypeError) as error:
-            found.wrong.append(f"{path}: not a provenance file: {error}")
+            record = provenance.read(path)
+        except NeftError as error:
+            found.wrong.append(str(error))
             continue
-        for name, entry in listed.items():
-            if "sha256" in entry:
-                found.compare_sum(root / name, f"{path.relative_to(results)} says", entry["sha256"])
-        for name, expected in records.items():
+        read = {name for job in record.jobs for name in job.inputs}
+        for name, entry in record.files.items():
+            if name not in read and not (root / name).resolve().is_relative_to(results.resolve()):
+                found.wrong.append(f"{path}: lists {name}, which lies outside of {results}")
+            elif entry.sha256:
+                found.compare_sum(root / name, f"{path.relative_to(results)} says", entry.sha256)
+        for name, expected in record.records.items():
             found.compare(root / name, "its content", expected, _content(root / name))
-        for job in jobs if path == results / "provenance.json" else ():
+        for job in record.jobs if path == whole else ():
             found.made.append(
-                f"{', '.join(job['outputs'])}\n    {job['rule']} of"
-                f" {', '.join(job['inputs']) or 'the network'}"
+                f"{', '.join(job.outputs)}\n    {job.rule} of"
+                f" {', '.join(job.inputs) or 'the network'}"
             )
             _tuning(root, job, found)
 
 
-def _tuning(root: Path, job: provenance.Job, found: Findings) -> None:
+def _tuning(root: Path, job: provenance.JobRecord, found: Findings) -> None:
     """A tuning's or probe's metrics against the inputs that they say they are of."""
-    metrics = next((root / path for path in job["outputs"] if path.endswith("/metrics.json")), None)
-    content = (
-        _content(metrics) if metrics and job["rule"] in ("tune_model", "train_probe") else None
-    )
-    if metrics and isinstance(content, dict):
-        data = {f"{split}.jsonl": sha256 for split, sha256 in content["data_sha256"].items()}
-        for path in (root / name for name in job["inputs"]):
-            expected = content["mask_sha256"] if "mask" in path.parts else data.get(path.name)
-            if expected:
-                found.compare_sum(
-                    path, f"{metrics.parent.relative_to(root)} was trained with", expected
-                )
+    metrics = next((root / path for path in job.outputs if path.endswith("/metrics.json")), None)
+    if metrics is None or job.rule not in ("tune_model", "train_probe"):
+        return
+    content = _content(metrics)
+    data = content.get("data_sha256") if isinstance(content, dict) else None
+    if not isinstance(data, dict):
+        found.wrong.append(f"{metrics}: not the metrics of a training: data_sha256 is missing")
+        return
+    sums = {f"{split}.jsonl": sha256 for split, sha256 in data.items()}
+    for path in (root / name for name in job.inputs):
+        expected = content.get("mask_sha256") if "mask" in path.parts else sums.get(path.name)
+        if expected:
+            found.compare_sum(
+                path, f"{metrics.parent.relative_to(root)} was trained with", str(expected)
+            )
+
+
+def _strangers(results: Path, found: Findings) -> None:
+    """Files that nobody recorded, once there is a record of the whole."""
+    try:
+        record = provenance.read(results / "provenance.json")
+    except NeftError:
+        return  # _provenance has said so
+    root = results.parent.parent
+    known = {root / name for name in record.files}
+    known |= {root / name for job in record.jobs for name in (*job.inputs, *job.outputs)}
+    folders = {path for path in known if path.is_dir()}
+    for folder in folders:
+        recorded = _content(folder.with_name(f"{folder.name}.json"))
+        listed = recorded.get("files") if isinstance(recorded, dict) else None
+        if isinstance(listed, dict):
+            known |= {folder / name for name in listed}
+    for path in sorted(file for file in results.rglob("*") if file.is_file()):
+        expected = path.suffix == ".log" or path.name.endswith(
+            ("benchmark.tsv", ".snakemake_timestamp")  # Snakemake's own
+        )
+        ours = path.name in ("provenance.json", "report.html") and path.parent == results
+        if path not in known and not expected and not ours:
+            found.wrong.append(f"{path}: nobody recorded this file")
 
 
 def _content(path: Path) -> Any:

@@ -4,7 +4,7 @@ that made it, out of what.
 Reads   RESULTS/            all of the experiment's files; models, deltas and what was fetched are told by their records
         .snakemake/metadata Snakemake's notes on its outputs
 Writes  provenance.json     {time, git, python, platform, machine, packages, spec, jobs: [{rule, spec, code, inputs, outputs}],
-                            files: {path: {sha256, bytes}}, records: {path: record}}
+                            files: {path: {sha256, bytes}}, records: {path: record}, sha256}
         RESULTS/tune/…/chosen/provenance.json, RESULTS/score/…/<test>.provenance.json
                             the same without records, of all that one run's tuning and its scores come from
 
@@ -25,6 +25,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from neft.errors import NeftError
 from neft.results import provenance
 from neft.script import parser, run
 from neft.storage import files
@@ -50,17 +51,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     sums = provenance.sums(
         provenance.paths([path for some in results.values() for path in some], made)
     )
+    _refuse_damage(Path(args.provenance), made, sums)
     head = environment() | {"spec": args.spec}
     for target, some in results.items():
         jobs = provenance.behind(some, made)
         known = {path: sums[path] for path in provenance.paths(some, jobs) if path in sums}
-        files.write_json(target, head | {"jobs": jobs, "files": known})
+        files.write_json(target, files.seal(head | {"jobs": jobs, "files": known}))
+    # The whole experiment's record holds the hashes of the others, so that none can go unnoticed.
+    sums |= provenance.sums(map(str, results))
     records = {
         str(path): files.read_json(path)
         for pattern in RECORDS
         for path in sorted(args.results.glob(pattern))
     }
-    files.write_json(args.provenance, head | {"jobs": made, "files": sums, "records": records})
+    whole = head | {"jobs": made, "files": sums, "records": records}
+    files.write_json(args.provenance, files.seal(whole))
+
+
+def _refuse_damage(path: Path, made: list[provenance.Job], sums: dict[str, dict[str, Any]]) -> None:
+    """Raise NeftError if a file was changed since the last record, though its job did not run."""
+    if not path.exists():
+        return
+    try:
+        former = provenance.read(path)
+    except NeftError:
+        return  # it is written anew; `neft verify` is what names a changed record
+    if damaged := provenance.changed(former, made, sums):
+        raise NeftError(
+            "changed since its job ended: "
+            + ", ".join(damaged)
+            + "; delete what is damaged and run snakemake again"
+        )
 
 
 def products(root: Path) -> dict[Path, list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from neft.errors import NeftError
 from neft.storage import files
 from scripts.report import record_provenance
 
@@ -32,10 +33,11 @@ def workflow(tmp_path, monkeypatch):
     return tmp_path
 
 
-def note(rule: str, inputs: list[str], output: str, content: str) -> None:
+def note(rule: str, inputs: list[str], output: str, content: str, ended: float = 1.0) -> None:
     files.write_text(output, content)
     params = [repr("0123456789abcdef"), repr(json.dumps({"of": rule}))]
     record = {"rule": rule, "input": inputs, "params": params, "log": [f"{output}.log"]}
+    record["endtime"] = ended
     files.write_json(
         Path(".snakemake/metadata", urlsafe_b64encode(output.encode()).decode()), record
     )
@@ -57,7 +59,8 @@ def test_every_job_has_its_rule_spec_code_inputs_and_outputs_and_every_file_its_
     result = record()
     score = next(job for job in result["jobs"] if job["rule"] == "score_outputs")
     code = {"spec": {"of": "score_outputs"}, "code": "0123456789abcdef"}
-    assert score == {"rule": "score_outputs", **code, "inputs": [OUTPUTS], "outputs": [SCORE]}
+    files_of = {"inputs": [OUTPUTS], "outputs": [SCORE]}
+    assert score == {"rule": "score_outputs", **code, **files_of, "ended": 1.0}
     assert result["files"][SCORE] == {"sha256": files.sha256(SCORE), "bytes": 12}
     assert {job["rule"] for job in result["jobs"]} == {
         "choose_trial",
@@ -87,6 +90,24 @@ def test_a_result_has_a_record_of_what_it_comes_from_and_nothing_else(workflow):
 def test_where_snakemake_kept_no_notes_the_files_of_runs_are_hashed_all_the_same(workflow):
     (workflow / ".snakemake").rename(workflow / "gone")
     assert record()["files"][SCORE]["sha256"] == files.sha256(SCORE)
+
+
+def test_a_file_that_was_changed_though_its_job_did_not_run_is_not_recorded(workflow):
+    record()
+    Path(SCORE).write_text('{"value": 2}')
+    with pytest.raises(NeftError, match=f"changed since its job ended: {SCORE}"):
+        record()
+
+
+def test_a_file_whose_job_ran_again_is_recorded_anew(workflow):
+    record()
+    note("score_outputs", [OUTPUTS], SCORE, '{"value": 2}', ended=2.0)
+    assert record()["files"][SCORE]["sha256"] == files.sha256(SCORE)
+
+
+def test_the_whole_record_holds_the_hashes_of_the_others(workflow):
+    of_delta = Path(DELTA).with_name("provenance.json")
+    assert record()["files"][str(of_delta)]["sha256"] == files.sha256(of_delta)
 
 
 def test_packages_have_the_versions_that_are_installed(workflow):
