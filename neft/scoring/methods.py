@@ -1,0 +1,142 @@
+"""The difference of two methods, from runs of both with the same training seeds on the same rows.
+
+A claim about methods is about seeds that were not run and rows that were not asked, so both are
+samples. With S seeds and n rows, the differences d[s, i] follow a crossed random-effects model,
+
+    d[s, i] = difference + seed[s] + row[i] + rest[s, i],
+
+and the variance of their mean is (A + B - E) / (S n), with the mean squares A between seeds, B
+between rows and E of the rest (Searle, Casella and McCulloch 1992, ch. 4; Baayen, Davidson and
+Bates 2008 on crossed subjects and items). What rows contribute does not shrink with more seeds; a t
+test over seeds alone leaves it out. B - E is taken as 0 where it is negative.
+
+Interval and test are those of Student's t with that error. Its degrees of freedom are the harmonic
+mean of S - 1 and n - 1, weighted by the shares of A and B - E in the variance: Satterthwaite's
+(1946) are too many where few seeds happen to lie close together. Two seeds have one degree of
+freedom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neft.errors import NeftError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first method less the second, on the metric's scale."""
+
+    value: float
+    low: float
+    high: float
+    """The 95 % interval: over seeds and rows, with one seed over rows alone, of these two runs."""
+    p: float | None
+    """Two-sided; None with one seed, which says nothing of methods."""
+    seeds: int
+    rows: int
+    error: float
+    """Standard error of the value."""
+    freedom: float
+    """Degrees of freedom of the error."""
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The interval of any confidence, such as 0.9."""
+        from scipy import stats
+
+        half = self.error * float(stats.t.isf((1 - confidence) / 2, self.freedom))
+        return self.value - half, self.value + half
+
+
+def equivalent(difference: Difference, margin: float) -> bool:
+    """Whether two one-sided tests at 5 % each (Schuirmann 1987) find the methods less than `margin`
+    apart: the 90 % interval lies within ± margin. Never with one seed.
+    """
+    low, high = difference.interval(0.9)
+    return difference.seeds > 1 and -margin < low and high < margin
+
+
+def compare(
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray],
+    value: Callable[[np.ndarray], np.ndarray],
+) -> Difference:
+    """Compare two methods.
+
+    first, second: for each training seed, in the same order, the rows' statistics [rows, k]
+    float64 (a metric's `statistics`); value: the score of their sums, from [..., k] to [...].
+    Raises NeftError if the seeds or rows do not pair up, or there are fewer than two rows.
+    """
+    import numpy as np
+
+    shapes = {one.shape for one in (*first, *second)}
+    if not first or len(first) != len(second) or len(shapes) != 1:
+        raise NeftError(
+            "two methods are compared on the same seeds and rows, got"
+            f" {[len(one) for one in first]} and {[len(one) for one in second]} rows"
+        )
+    seeds, rows = len(first), len(first[0])
+    if rows < 2:
+        raise NeftError("two methods are compared on at least two rows, got 1")
+    apart = np.array(
+        [
+            float(value(a.sum(axis=0)) - value(b.sum(axis=0)))
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    single = np.stack(
+        [
+            pseudo_values(a, value) - pseudo_values(b, value)
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    mean = float(apart.mean())
+    error, freedom = _error(apart, single)
+    result = Difference(mean, mean, mean, None, seeds, rows, error, freedom)
+    low, high = result.interval(0.95)
+    p = None if seeds == 1 else _p(mean, error, freedom)
+    return Difference(mean, low, high, p, seeds, rows, error, freedom)
+
+
+def pseudo_values(statistics: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Each row's share in a score, [rows]: n · score - (n - 1) · score without it (the jackknife;
+    Tukey 1958). Of a mean these are the rows' own scores.
+    """
+    sums, rows = statistics.sum(axis=0), len(statistics)
+    result: np.ndarray = rows * value(sums) - (rows - 1) * value(sums - statistics)
+    return result
+
+
+def _error(apart: np.ndarray, single: np.ndarray) -> tuple[float, float]:
+    """Standard error of the mean and its degrees of freedom; apart: differences of scores [seeds],
+    single: of the rows' shares in them [seeds, rows].
+    """
+    import numpy as np
+
+    seeds, rows = single.shape
+    by_row = single.mean(axis=0)
+    if seeds == 1:
+        return float(by_row.std(ddof=1) / rows**0.5), rows - 1
+    of_seeds = rows * apart.var(ddof=1)
+    of_rows = seeds * by_row.var(ddof=1)
+    rest = single - single.mean(axis=1, keepdims=True) - by_row + single.mean()
+    of_rest = (rest**2).sum() / ((seeds - 1) * (rows - 1))
+    shared = max(0.0, float(of_rows - of_rest))
+    total = of_seeds + shared
+    if total == 0 or seeds == 2:
+        return float(np.sqrt(total / seeds / rows)), seeds - 1
+    freedom = total / (of_seeds / (seeds - 1) + shared / (rows - 1))
+    return float(np.sqrt(total / seeds / rows)), float(freedom)
+
+
+def _p(mean: float, error: float, freedom: float) -> float:
+    from scipy import stats
+
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / error, freedom))
