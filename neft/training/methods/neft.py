@@ -25,6 +25,11 @@ class Spec(Method):
     """A key of `datasets`: find the mask's neurons on it, whatever is trained on. Default: the
     dataset that is trained on.
     """
+    relative_step: bool = False
+    """Multiply each neuron's learning rate by its norm over the mean norm of all that are trained.
+    AdamW moves every neuron by about the same length, so that small ones turn more; with this all
+    turn alike. Tells apart what is gained by the choice of neurons and what by their rate.
+    """
 
 
 def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
@@ -33,7 +38,7 @@ def prepare(model: Module, spec: Spec, mask: NeuronMask | None) -> Module:
 
     if mask is None:
         raise NeftError("method neft: needs a mask of the neurons to train, got none (--mask)")
-    attach(model, mask)
+    attach(model, mask, relative_step=spec.relative_step)
     return model
 
 

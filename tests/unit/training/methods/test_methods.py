@@ -169,3 +169,24 @@ def test_neft_without_a_mask_is_an_error(tiny_model: Path):
         plugins.load("methods", "neft").prepare(
             runtime.load_model(tiny_model, "float32")[0], tuned.method("neft"), None
         )
+
+
+def test_relative_steps_turn_all_neurons_alike(tiny_model: Path):
+    """By AdamW's first step, which moves every weight by the rate alone."""
+    spread = {}
+    for relative in (False, True):
+        model = prepared(tiny_model, "neft", relative_step=relative)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        before = [p.detach().clone() for p in trained]
+        ids = torch.arange(3, 60)[None]
+        optimizer = torch.optim.AdamW(trained, lr=1e-3, eps=1e-20, weight_decay=0.0)
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        turned = torch.cat(
+            [
+                (now - then).norm(dim=1) / then.norm(dim=1)
+                for now, then in zip(trained, before, strict=True)
+            ]
+        )
+        spread[relative] = float((turned.std() / turned.mean()).detach())
+    assert spread[True] < 0.2 * spread[False], spread
