@@ -1,5 +1,5 @@
 """Train a tiny real COMET model offline: a script for COMET's own Python (`python
-tests/tiny_comet.py FOLDER`).
+tests/helpers/tiny_comet.py FOLDER`).
 
 Writes  FOLDER/encoder/                                      random XLM-R (2 layers, hidden 64), its own SentencePiece tokenizer
         FOLDER/lightning_logs/version_0/hparams.yaml       what `comet-train` leaves

@@ -35,7 +35,11 @@ def environment() -> Path:
 def trained(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny COMET model."""
     folder = tmp_path_factory.mktemp("comet")
-    command = [str(environment / "venv/bin/python"), str(ROOT / "tests/tiny_comet.py"), str(folder)]
+    command = [
+        str(environment / "venv/bin/python"),
+        str(ROOT / "tests/helpers/tiny_comet.py"),
+        str(folder),
+    ]
     subprocess.run(command, check=True, timeout=300)
     return folder
 
