@@ -111,10 +111,9 @@ def test_a_score_has_interval_standard_error_and_the_models_hash_and_flags_a_lan
 
 def test_a_clear_difference_is_significant(scored):
     comparison = read_json(scored.folder / f"results/tiny/compare/{run('base')}/pairs/comet.json")
-    assert (
-        comparison["p"] == pytest.approx(1 / 201)
-        and comparison["value"] < comparison["baseline_value"]
-    )
+    # The smallest p that 10,000 random swaps can give; `bootstrap` is for the interval alone.
+    assert comparison["p"] == pytest.approx(1 / 10_001)
+    assert comparison["value"] < comparison["baseline_value"]
 
 
 def test_an_environment_that_is_there_is_not_built_again(environment, scored):
