@@ -47,8 +47,19 @@ def load(family: str, name: str) -> ModuleType:
 
 
 def settings(family: str, block: Mapping[str, Any]) -> Any:
-    """A block of plain values, as it crossed a process border, as the `Spec` of its plug-in again."""
-    return load(family, block["kind"]).Spec.model_validate(block)
+    """A block of plain values, as it crossed a process border, as the `Spec` of its plug-in again.
+    Raises NeftError for values that the `Spec` doesn't allow.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return load(family, block["kind"]).Spec.model_validate(block)
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
+        what = f"{family.removesuffix('s')} {block['kind']}"
+        raise NeftError(f"{what}: {mistakes}") from None
 
 
 def spec_type(family: str, without: Collection[str] = ()) -> Any:

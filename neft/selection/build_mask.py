@@ -58,7 +58,7 @@ class Request:
     @classmethod
     def read(cls, spec: Mapping[str, Any]) -> Request:
         """From a mask's settings as plain values; of a union that is topped up `of` holds the
-        settings of the parts. Raises ValidationError.
+        settings of the parts. Raises NeftError.
         """
         blocks = spec["of"] if spec.get("refill") else []
         parts = tuple(plugins.settings("selectors", block) for block in blocks)
