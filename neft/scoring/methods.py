@@ -10,6 +10,9 @@ between rows and E of the rest (Searle, Casella and McCulloch 1992, ch. 4; Baaye
 Bates 2008 on crossed subjects and items). What rows contribute does not shrink with more seeds; a t
 test over seeds alone leaves it out. B - E is taken as 0 where it is negative.
 
+A method that no seed changes (the untuned model) is one fixed system that each run of the other
+method meets. It adds to what rows contribute and nothing to what seeds do, so the model is the same.
+
 Interval and test are those of Student's t with that error. Its degrees of freedom are the harmonic
 mean of S - 1 and n - 1, weighted by the shares of A and B - E in the variance: Satterthwaite's
 (1946) are too many where few seeds happen to lie close together. Two seeds have one degree of
@@ -18,14 +21,19 @@ freedom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neft.errors import NeftError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+UNTUNED_SEED = 0
+"""The seed of a method that has one run for all training seeds, which begin at 1."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,8 @@ class Difference:
     p: float | None
     """Two-sided; None with one seed, which says nothing of methods."""
     seeds: int
-    rows: int
+    rows: int | None
+    """None where no rows are sampled, as for steps of training."""
     error: float
     """Standard error of the value."""
     freedom: float
@@ -52,13 +61,65 @@ class Difference:
         half = self.error * float(stats.t.isf((1 - confidence) / 2, self.freedom))
         return self.value - half, self.value + half
 
+    def __neg__(self) -> Difference:
+        """The second method less the first."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
-def equivalent(difference: Difference, margin: float) -> bool:
-    """Whether two one-sided tests at 5 % each (Schuirmann 1987) find the methods less than `margin`
-    apart: the 90 % interval lies within ± margin. Never with one seed.
+
+def equivalence(difference: Difference, margin: float) -> float | None:
+    """p of the hypothesis that the methods lie `margin` or more apart: the larger one of two
+    one-sided tests (Schuirmann 1987), below .05 where the 90 % interval lies within ± margin. None
+    with one seed, which says nothing of methods.
     """
-    low, high = difference.interval(0.9)
-    return difference.seeds > 1 and -margin < low and high < margin
+    from scipy import stats
+
+    if difference.seeds == 1:
+        return None
+    inside = margin - abs(difference.value)
+    if difference.error == 0:
+        return 0.0 if inside > 0 else 1.0
+    return float(stats.t.sf(inside / difference.error, difference.freedom))
+
+
+def pair_up(
+    first: Mapping[int, np.ndarray], second: Mapping[int, np.ndarray]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Both methods' statistics by training seed. first, second: the rows' statistics [rows, k] by
+    seed; the untuned model's one run meets every run of the other method.
+
+    Raises NeftError if the methods have different seeds.
+    """
+    seeds = [seed for seed in dict.fromkeys([*first, *second]) if seed != UNTUNED_SEED]
+
+    def repeated(runs: Mapping[int, np.ndarray]) -> Mapping[int, np.ndarray]:
+        fixed = seeds and list(runs) == [UNTUNED_SEED]
+        return dict.fromkeys(seeds, runs[UNTUNED_SEED]) if fixed else runs
+
+    one, other = repeated(first), repeated(second)
+    if sorted(one) != sorted(other):
+        raise NeftError(
+            f"two methods are compared on the same seeds, got {sorted(first)} and {sorted(second)}"
+        )
+    return {seed: (one[seed], other[seed]) for seed in one}
+
+
+def over_seeds(differences: Sequence[float]) -> Difference:
+    """The mean of one number per seed with Student's interval and test, where no rows are sampled.
+
+    Raises NeftError if there are none.
+    """
+    import numpy as np
+
+    if not differences:
+        raise NeftError("two methods are compared on at least one seed, got 0")
+    apart = np.asarray(differences, dtype=np.float64)
+    seeds, mean = len(apart), float(apart.mean())
+    if seeds == 1:
+        return Difference(mean, math.nan, math.nan, None, 1, None, math.nan, 0)
+    error = float(apart.std(ddof=1) / seeds**0.5)
+    result = Difference(mean, mean, mean, _p(mean, error, seeds - 1), seeds, None, error, seeds - 1)
+    low, high = result.interval(0.95)
+    return replace(result, low=low, high=high)
 
 
 def compare(
@@ -100,7 +161,7 @@ def compare(
     result = Difference(mean, mean, mean, None, seeds, rows, error, freedom)
     low, high = result.interval(0.95)
     p = None if seeds == 1 else _p(mean, error, freedom)
-    return Difference(mean, low, high, p, seeds, rows, error, freedom)
+    return replace(result, low=low, high=high, p=p)
 
 
 def pseudo_values(statistics: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import stats
 
 import tiny
 from neft.errors import NeftError
-from neft.scoring.methods import compare, equivalent, pseudo_values
+from neft.scoring.methods import compare, equivalence, over_seeds, pair_up, pseudo_values
 from neft.scoring.metrics import chrf
 from neft.scoring.score import ratio
 
@@ -46,7 +46,7 @@ def test_one_seed_has_the_interval_of_its_rows_and_no_p():
     found = compare([means(first)], [means(second)], ratio)
     interval = stats.ttest_1samp(first - second, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.p is None and not equivalent(found, 1000)
+    assert found.p is None and equivalence(found, 1000) is None
 
 
 def test_pseudo_values_are_the_scores_of_rows_or_leave_one_out():
@@ -70,7 +70,50 @@ def test_interval_p_and_equivalence_agree():
         low, high = found.interval(0.9)
         assert found.low < low < found.value < high < found.high
         margin = max(abs(low), abs(high))
-        assert equivalent(found, margin * 1.01) and not equivalent(found, margin * 0.99)
+        assert equivalence(found, margin * 1.01) < 0.05 < equivalence(found, margin * 0.99)
+        turned = -found
+        assert (turned.value, turned.low, turned.high) == (-found.value, -found.high, -found.low)
+        assert equivalence(turned, margin) == pytest.approx(equivalence(found, margin))
+
+
+def test_equivalence_is_the_larger_p_of_two_one_sided_t_tests():
+    values = [0.4, -0.2, 0.9, 0.1]
+    found = over_seeds(values)
+    below = stats.ttest_1samp(values, 1.5, alternative="less").pvalue
+    above = stats.ttest_1samp(values, -1.5, alternative="greater").pvalue
+    assert equivalence(found, 1.5) == pytest.approx(max(below, above))
+    assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+    assert (found.seeds, found.rows) == (4, None)
+
+
+def test_one_number_of_one_seed_has_neither_interval_nor_test():
+    found = over_seeds([3.0])
+    assert (found.value, found.p, found.seeds) == (3.0, None, 1)
+    assert np.isnan([found.low, found.high]).all() and equivalence(found, 10) is None
+
+
+def test_the_untuned_model_meets_every_run_of_a_method():
+    base, tuned = {0: "base"}, {1: "one", 2: "two"}
+    assert pair_up(tuned, base) == {1: ("one", "base"), 2: ("two", "base")}
+    assert pair_up(base, tuned) == {1: ("base", "one"), 2: ("base", "two")}
+    assert pair_up(base, {0: "other"}) == {0: ("base", "other")}
+    assert pair_up(tuned, {2: "b", 1: "a"}) == {1: ("one", "a"), 2: ("two", "b")}
+    with pytest.raises(NeftError, match=r"the same seeds, got \[1, 2\] and \[1\]"):
+        pair_up(tuned, {1: "a"})
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_method_as_good_as_a_fixed_system_is_told_apart_as_often_as_the_level_says(seeds):
+    draw, ps = np.random.default_rng(seeds), []
+    for _ in range(1500):
+        # The fixed system's rows differ from the method's by what is the rows' own.
+        fixed = draw.normal(50, 12, 80)
+        rest = draw.normal(0, 6, (seeds, 80)) + draw.normal(0, 2, (seeds, 1))
+        method = [means(50 + one) for one in rest]
+        ps.append(compare(method, [means(fixed)] * seeds, ratio).p)
+    assert 0.025 < (np.array(ps) < 0.05).mean() < 0.07
 
 
 def test_the_same_outputs_do_not_differ():

@@ -84,7 +84,7 @@ def test_a_classifiers_neurons_are_the_publications_own_but_no_similar_ones():
 
 def test_the_first_metric_judges_and_pairs_with_the_baseline_are_not_compared_again():
     plan = TablePlan(Plan(load()))
-    place = Place("smollm2-135m-instruct", "ui-en-fr", "ui-en-fr", "bleu")
+    place = Place("smollm2-135m-instruct", "ui-en-fr", "ui-en-fr", "chrf")
     assert plan.pairs == {
         place: [("neft", "lora"), ("neft", "neft_random"), ("neft", "neft_reversed")]
     }
