@@ -25,8 +25,8 @@ include: "rules/score.smk"
 include: "rules/analyse.smk"
 include: "rules/run_figures.smk"
 include: "rules/neuron_figures.smk"
-include: "rules/report.smk"
 include: "rules/paper.smk"
+include: "rules/report.smk"
 
 
 # On a cluster these run where Snakemake does: they take seconds, or need the network, which compute

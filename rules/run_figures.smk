@@ -4,11 +4,20 @@ NEEDS  results/{name}/{score,tune}/…
 MAKES  results/{name}/figures/{scores,costs,losses}_{model}_{dataset}.{png,pdf}  results/{name}/figures/{figure}.{png,pdf}
 """
 
+from neft.workflow.plan.run_figures import RunFigurePlan
+
+RUN_FIGURES = RunFigurePlan(RUNS)
+
+
+wildcard_constraints:
+    losses=one_of(RUN_FIGURES.losses),
+    budgets=one_of(RUN_FIGURES.budgets),
+
 
 rule plot_scores:
     """Scores of all methods with their intervals."""
     input:
-        lambda w: files_of(R, FIGURES.runs(w.model, w.dataset), "scores", "metrics"),
+        RUN_FIGURES.plot_scores_inputs,
     output:
         png=report(
             "results/{name}/figures/scores_{model}_{dataset}.png",
@@ -26,7 +35,7 @@ rule plot_scores:
     resources:
         runtime=10,
     params:
-        spec=FIGURES.plot_scores,
+        spec=RUN_FIGURES.plot_scores,
         code=code("plot_scores"),
     shell:
         r"""
@@ -41,7 +50,7 @@ rule plot_scores:
 rule plot_costs:
     """Scores of all methods against training time, memory and the size of what is stored."""
     input:
-        lambda w: files_of(R, FIGURES.cost_runs(w), "scores", "metrics"),
+        RUN_FIGURES.plot_costs_inputs,
     output:
         png=report(
             "results/{name}/figures/costs_{model}_{dataset}.png",
@@ -59,7 +68,7 @@ rule plot_costs:
     resources:
         runtime=10,
     params:
-        spec=FIGURES.plot_costs,
+        spec=RUN_FIGURES.plot_costs,
         code=code("plot_costs"),
     shell:
         r"""
@@ -74,7 +83,7 @@ rule plot_costs:
 rule plot_budgets:
     """Scores against the number of trained parameters, a line for each series of methods."""
     input:
-        lambda w: files_of(R, FIGURES.budget_runs(w.budgets), "scores", "metrics"),
+        RUN_FIGURES.plot_budgets_inputs,
     output:
         png=report(
             "results/{name}/figures/{budgets}.png",
@@ -92,7 +101,7 @@ rule plot_budgets:
     resources:
         runtime=10,
     params:
-        spec=FIGURES.plot_budgets,
+        spec=RUN_FIGURES.plot_budgets,
         code=code("plot_budgets"),
     shell:
         r"""
@@ -107,11 +116,7 @@ rule plot_budgets:
 rule plot_losses:
     """Training and dev loss, by step and by time."""
     input:
-        lambda w: [
-            file
-            for _, runs in FIGURES.loss_runs(w.losses)
-            for file in files_of(R, runs, "history")
-        ],
+        RUN_FIGURES.plot_losses_inputs,
     output:
         png=report(
             "results/{name}/figures/{losses}.png",
@@ -129,7 +134,7 @@ rule plot_losses:
     resources:
         runtime=10,
     params:
-        spec=FIGURES.plot_losses,
+        spec=RUN_FIGURES.plot_losses,
         code=code("plot_losses"),
     shell:
         r"""

@@ -5,6 +5,15 @@ MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/…
        results/{name}/comet/…/{test}/{metric}.json  .venv-comet/
 """
 
+from snakemake.settings.types import DeploymentMethod
+
+from neft.workflow.plan.score import ScorePlan
+
+# With `--sdm conda` every rule has its environment; without it COMET's is built by a rule.
+SCORE = ScorePlan(
+    RUNS, conda=DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+)
+
 
 localrules:
     install_comet,
@@ -40,7 +49,7 @@ rule install_comet:
 rule predict_comet:
     """The scores of single segments by a COMET model, in COMET's environment."""
     input:
-        unpack(comet_inputs),
+        unpack(SCORE.predict_comet_inputs),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
         pins="envs/comet.txt",
     output:
@@ -57,9 +66,11 @@ rule predict_comet:
         mem_mb=grown(6000),
         runtime=grown(120),
     params:
-        spec=PLAN.predict_comet,
+        spec=SCORE.predict_comet,
         code=code("predict_comet"),
-        checkpoint=lambda w, input: comet_checkpoint(w, input),
+        checkpoint=lambda w, input: input.get(
+            "checkpoint", f"{input.get('model')}/checkpoints/model.ckpt"
+        ),
     shell:
         r"""
         PATH="$PWD/.venv-comet/venv/bin:$PATH"
@@ -76,7 +87,7 @@ rule predict_comet:
 rule score_outputs:
     """One metric on one set of outputs, with its interval and signature."""
     input:
-        unpack(lambda w: segments(w, w, "segments")),
+        unpack(SCORE.score_outputs_inputs),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
     output:
         score="results/{name}/score/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
@@ -90,8 +101,8 @@ rule score_outputs:
         mem_mb=grown(1000),
         runtime=grown(30),
     params:
-        spec=PLAN.score_outputs,
-        code=PLAN.score_outputs_code,
+        spec=SCORE.score_outputs,
+        code=SCORE.score_outputs_code,
         segments=lambda w, input: options(input, "segments"),
     shell:
         r"""
@@ -106,12 +117,8 @@ rule score_outputs:
 rule compare_outputs:
     """A paired test of one set of outputs against the baseline's."""
     input:
-        unpack(
-            lambda w: segments(w, w, "segments")
-            | segments(w, PLAN.baseline(w), "baseline_segments")
-        ),
+        unpack(SCORE.compare_outputs_inputs),
         outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
-        baseline=lambda w: str(paths(R, PLAN.baseline(w)).outputs),
     output:
         comparison="results/{name}/compare/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
     log:
@@ -124,8 +131,8 @@ rule compare_outputs:
         mem_mb=grown(1000),
         runtime=grown(30),
     params:
-        spec=PLAN.compare_outputs,
-        code=PLAN.compare_outputs_code,
+        spec=SCORE.compare_outputs,
+        code=SCORE.compare_outputs_code,
         segments=lambda w, input: options(input, "segments", "baseline_segments"),
     shell:
         r"""

@@ -5,11 +5,19 @@ NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.
 MAKES  results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.{safetensors,json}
 """
 
+from neft.workflow.plan.select import SelectPlan
+
+SELECT = SelectPlan(CONFIG)
+
+
+wildcard_constraints:
+    step="|-step[0-9]+",
+
 
 rule train_probe:
     """Full fine-tuning for a few steps, kept in float32; for masks of an early step up to that one."""
     input:
-        unpack(model_inputs),
+        unpack(MODEL.inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
         dev="results/{name}/data/{dataset}/dev.jsonl",
     output:
@@ -31,8 +39,8 @@ rule train_probe:
         mem_mb=NEEDS.probe_mb,
         runtime=NEEDS.probe_minutes,
     params:
-        spec=PLAN.train_probe,
-        code=PLAN.train_probe_code,
+        spec=SELECT.train_probe,
+        code=SELECT.train_probe_code,
     shell:
         r"""
         PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python -m neft.workflow.processes {resources.gpu} scripts/select/train_probe.py \
@@ -52,7 +60,7 @@ rule train_probe:
 rule compare_neurons:
     """How far every neuron turned and moved from the base model to the probe."""
     input:
-        unpack(model_inputs),
+        unpack(MODEL.inputs),
         probe="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/model",
     output:
         distances="results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.safetensors",
@@ -68,7 +76,7 @@ rule compare_neurons:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        spec=PLAN.compare_neurons,
+        spec=SELECT.compare_neurons,
         code=code("compare_neurons"),
     shell:
         r"""
@@ -84,7 +92,7 @@ rule compare_neurons:
 rule sum_gradients:
     """How large every neuron's gradient is over the first batches."""
     input:
-        unpack(model_inputs),
+        unpack(MODEL.inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
     output:
         gradients="results/{name}/gradient/{model}/{dataset}/seed{seed}/{mask}.safetensors",
@@ -100,8 +108,8 @@ rule sum_gradients:
         mem_mb=6000,
         runtime=60,
     params:
-        spec=PLAN.sum_gradients,
-        code=PLAN.sum_gradients_code,
+        spec=SELECT.sum_gradients,
+        code=SELECT.sum_gradients_code,
     shell:
         r"""
         PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/select/sum_gradients.py \
@@ -117,7 +125,7 @@ rule sum_gradients:
 rule read_states:
     """What the base model makes of prompts with a known class: each layer's mean hidden states."""
     input:
-        unpack(model_inputs),
+        unpack(MODEL.inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
         dev="results/{name}/data/{dataset}/dev.jsonl",
     output:
@@ -134,8 +142,8 @@ rule read_states:
         mem_mb=4000,
         runtime=120,
     params:
-        spec=PLAN.read_states,
-        code=PLAN.read_states_code,
+        spec=SELECT.read_states,
+        code=SELECT.read_states_code,
     shell:
         r"""
         PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/select/read_states.py \
@@ -152,7 +160,7 @@ rule read_states:
 rule select_neurons:
     """Rank the neurons by one selector and keep the budget's share."""
     input:
-        unpack(mask_inputs),
+        unpack(SELECT.select_neurons_inputs),
         model_record="results/{name}/model/{model}.json",
     output:
         mask="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors",
@@ -167,8 +175,8 @@ rule select_neurons:
         mem_mb=2000,
         runtime=10,
     params:
-        spec=PLAN.select_neurons,
-        code=PLAN.select_neurons_code,
+        spec=SELECT.select_neurons,
+        code=SELECT.select_neurons_code,
         reads=lambda w, input: options(
             input, "distances", "norms", "gradients", "states", "weights", "masks"
         ),

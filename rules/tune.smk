@@ -4,11 +4,19 @@ NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.
 MAKES  results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/{delta.safetensors,delta.json,metrics.json,history.jsonl}
 """
 
+from neft.workflow.plan.tune import TRIAL, TunePlan
+
+TUNE = TunePlan(CONFIG)
+
+
+wildcard_constraints:
+    trial=TRIAL,
+
 
 rule tune_model:
     """Tune the base model with one method at one learning rate and number of epochs; keep what changed."""
     input:
-        unpack(tune_inputs),
+        unpack(TUNE.tune_model_inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
         dev="results/{name}/data/{dataset}/dev.jsonl",
     output:
@@ -28,8 +36,8 @@ rule tune_model:
         mem_mb=NEEDS.tune_mb,
         runtime=NEEDS.tune_minutes,
     params:
-        spec=PLAN.tune_model,
-        code=PLAN.tune_model_code,
+        spec=TUNE.tune_model,
+        code=TUNE.tune_model_code,
         mask=lambda w, input: options(input, "mask"),
     shell:
         r"""
@@ -52,10 +60,7 @@ rule tune_model:
 rule choose_trial:
     """Of a method's trials keep the one with the lowest dev loss."""
     input:
-        deltas=lambda w: [ancient(file) for file in trial_files(w, "delta.safetensors")],
-        records=lambda w: trial_files(w, "delta.json"),
-        metrics=lambda w: trial_files(w, "metrics.json"),
-        histories=lambda w: trial_files(w, "history.jsonl"),
+        unpack(TUNE.choose_trial_inputs),
     output:
         delta="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/delta.safetensors",
         record="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/delta.json",
@@ -71,7 +76,7 @@ rule choose_trial:
     resources:
         runtime=10,
     params:
-        spec=PLAN.choose_trial,
+        spec=TUNE.choose_trial,
         code=code("choose_trial"),
         folders=lambda w, input: [str(Path(file).parent) for file in input.metrics],
     shell:

@@ -1,4 +1,4 @@
-"""Which masks a configuration asks for, on which dataset each is found and from which files."""
+"""Which masks a configuration asks for, and on which dataset each is found."""
 
 from __future__ import annotations
 
@@ -85,40 +85,9 @@ def shown(config: Config, model: str, train: str, reading: str | None = None) ->
     return found
 
 
-def path(config: Config, use: Use, model: str, seed: int | str) -> str:
-    """Where a mask lies, without suffix."""
-    return f"results/{config.name}/mask/{model}/{use.dataset}/seed{seed}/{use.mask}"
-
-
 def step(config: Config, mask: str) -> str:
     """What the paths of a mask's probe have behind the seed: nothing, or "-step8" where it looks at
     an early step.
     """
     early = getattr(config.masks[mask], "step", None)
     return f"-step{early}" if early and early != config.probe.steps else ""
-
-
-def inputs(config: Config, use: Use, model: str, seed: int | str) -> dict[str, list[str]]:
-    """The files that a mask's selector reads, by what they hold; of a union that is topped up those
-    of its parts, in order.
-    """
-    found: dict[str, list[str]] = {}
-    for part in refilled_from(config, use) or [use]:
-        run = f"{model}/{part.dataset}/seed{seed}"
-        files = {
-            "distances": f"similarity/{run}{step(config, part.mask)}.safetensors",
-            "norms": f"similarity/{run}{step(config, part.mask)}.norms.safetensors",
-            "gradients": f"gradient/{run}/{part.mask}.safetensors",
-            "states": f"states/{model}/{part.dataset}.safetensors",
-            "weights": f"model/{model}",
-        }
-        for what in sorted(reads(config, part.mask)):
-            if what == "masks":
-                given = getattr(config.masks[part.mask], "path", None)
-                made = [
-                    f"{path(config, one, model, seed)}.safetensors" for one in parts(config, part)
-                ]
-                found.setdefault(what, []).extend([given] if given else made)
-            else:
-                found.setdefault(what, []).append(f"results/{config.name}/{files[what]}")
-    return found

@@ -1,6 +1,4 @@
-"""Finished runs on disk: where their files lie, and which of them stand side by side in a table or
-figure.
-"""
+"""Finished runs on disk: their files, and which of them stand side by side in a table or figure."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neft.errors import NeftError
+from neft.results.layout import Layout
 from neft.storage import files
 
 UNTUNED = "untuned"
@@ -66,24 +65,17 @@ class Group:
 
 
 def paths(root: str | Path, run: Run) -> Paths:
-    """Where a run's files lie under `results/<name>`; docs/design/files.md describes them."""
-    root = Path(root)
-    folder = Path(run.model, run.dataset, run.method, f"seed{run.seed}")
-    chosen = root / "tune" / folder / "chosen"
+    """A run's files; docs/design/files.md describes them."""
+    layout, chosen = Layout(Path(root)), Layout(Path(root)).trial(run, "chosen")
     return Paths(
         metrics=chosen / "metrics.json" if run.tuned else None,
         history=chosen / "history.jsonl" if run.tuned else None,
         delta_record=chosen / "delta.json" if run.tuned else None,
         delta_provenance=chosen / "provenance.json" if run.tuned else None,
-        outputs=root / "generate" / folder / f"{run.test}.jsonl",
-        scores={
-            metric: root / "score" / folder / run.test / f"{metric}.json" for metric in run.metrics
-        },
-        comparisons={
-            metric: root / "compare" / folder / run.test / f"{metric}.json"
-            for metric in run.compare
-        },
-        provenance=root / "score" / folder / f"{run.test}.provenance.json",
+        outputs=layout.outputs(run, run.test),
+        scores={metric: layout.score(run, run.test, metric) for metric in run.metrics},
+        comparisons={metric: layout.comparison(run, run.test, metric) for metric in run.compare},
+        provenance=layout.run_provenance(run, run.test),
     )
 
 
@@ -91,9 +83,7 @@ def pairs_file(root: str | Path, run: Run, metric: str) -> Path:
     """Where paired tests of methods other than the baseline lie, for all methods that share a run's
     place.
     """
-    return Path(
-        root, "pairs", run.model, run.dataset, f"seed{run.seed}", run.test, f"{metric}.json"
-    )
+    return Layout(Path(root)).pairs(run.model, run.dataset, run.seed, run.test, metric)
 
 
 def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
@@ -105,13 +95,6 @@ def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
             for path in value.values() if isinstance(value, dict) else [value] if value else []:
                 found[str(path)] = None
     return list(found)
-
-
-def utilization_file(
-    root: str | Path, model: str, dataset: str, method: str, seed: int, sample: str
-) -> Path:
-    """Where the utilization of a model's neurons lies, measured on a sample of a data set."""
-    return Path(root, "rank", model, dataset, method, f"seed{seed}", f"{sample}.safetensors")
 
 
 def spell(runs: Iterable[Run]) -> list[dict[str, Any]]:

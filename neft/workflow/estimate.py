@@ -22,6 +22,7 @@ from typing import Literal
 from neft.config import loader, mask_uses, overlay, table_uses
 from neft.config.model import Config, Experiment
 from neft.errors import NeftError
+from neft.results.layout import Layout
 from neft.results.runs import UNTUNED
 from neft.storage import files
 from neft.workflow.costs import (
@@ -32,7 +33,8 @@ from neft.workflow.costs import (
     shape_of,
     training_operations,
 )
-from neft.workflow.plan import Plan, plain
+from neft.workflow.params import plain
+from neft.workflow.plan.tune import TunePlan
 from neft.workflow.resources import ModelSize, tuning_bytes
 
 TOKENS = {
@@ -98,11 +100,11 @@ class Estimate:
 
         Raises NeftError if the size of a model is not known.
         """
-        self.config, self.plan = config, Plan(config)
+        self.config, self.tuning = config, TunePlan(config)
         self.card, self.utilisation = CARDS[card], utilisation
         self.shapes = {}
         for name in dict.fromkeys(experiment.model for experiment in config.experiments):
-            fetched = Path("results", config.name, "fetch", "models", name)
+            fetched = Layout.of(config.name).hub("models", name)
             self.shapes[name] = shape_of(
                 f"models.{name}", plain(config.models[name].source), fetched
             )
@@ -173,7 +175,7 @@ class Estimate:
 
     def _tuning(self, model: str, train: str, method: str, seed: int) -> set[Job]:
         jobs = {
-            Job("tune", model, train, method, seed, trial) for trial in self.plan.trials(method)
+            Job("tune", model, train, method, seed, trial) for trial in self.tuning.trials(method)
         }
         use = mask_uses.of_method(self.config, method, train)
         return jobs | (self._probes(use, model, seed) if use else set())
@@ -236,7 +238,7 @@ class Estimate:
         if job.kind == "probe":
             steps = int(job.what) or self.config.probe.steps
             return "full", self.size(job.model).parameters, steps * self.config.training.batch_size
-        epochs = self.plan.trials(job.method)[str(job.what)]["training"]["epochs"]
+        epochs = self.tuning.trials(job.method)[str(job.what)]["training"]["epochs"]
         rows = epochs * self.config.datasets[job.dataset].splits.train
         return self.config.methods[job.method].kind, self.trained(job.model, job.method), rows
 

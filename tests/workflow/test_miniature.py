@@ -14,7 +14,8 @@ from harness import ROOT, SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
 from neft.config import loader, mask_uses, overlay
-from neft.workflow.plan import Plan, plain
+from neft.workflow.params import plain
+from neft.workflow.plan.tune import TunePlan
 
 # The cut: one experiment of each kind, by what it is tested on, and the fewest methods that fill
 # every table.
@@ -56,7 +57,7 @@ def jobs(output: str) -> list[tuple[str, dict[str, str]]]:
 
 
 @pytest.fixture(scope="module", params=["miniature", "paper"])
-def shipped(request, tmp_path_factory) -> tuple[Plan, list[tuple[str, dict[str, str]]]]:
+def shipped(request, tmp_path_factory) -> tuple[TunePlan, list[tuple[str, dict[str, str]]]]:
     """A shipped configuration and the jobs of its dry run, in an empty copy of the project."""
     if not (ROOT / f"configs/{request.param}.yaml").exists():
         pytest.skip(f"there is no configs/{request.param}.yaml")
@@ -68,7 +69,7 @@ def shipped(request, tmp_path_factory) -> tuple[Plan, list[tuple[str, dict[str, 
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # files of published values are named from there
-        return Plan(loader.load(config)), jobs(output)
+        return TunePlan(loader.load(config)), jobs(output)
 
 
 def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
@@ -119,7 +120,7 @@ def test_one_probe_serves_all_budgets_of_a_data_set(shipped):
 
 
 def test_every_table_and_figure_of_the_publication_is_asked_for():
-    plan = Plan(loader.load(layered("miniature")))
+    plan = TunePlan(loader.load(layered("miniature")))
     assert list(plan.config.tables) == [f"table{number}" for number in range(1, 8)]
     assert {"figure3", "figure6", "figure7", "figure8"} == set(plan.config.figures)
     assert {"figure2", "figure4a", "figure4b"} == set(plan.config.analyses.ranks)

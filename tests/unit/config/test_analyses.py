@@ -13,8 +13,7 @@ import yaml
 
 from neft.config import loader
 from neft.errors import NeftError
-from neft.workflow.plan import Plan
-from neft.workflow.plan_analyses import AnalysisPlan
+from neft.workflow.plan.analyse import AnalysePlan
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -40,8 +39,8 @@ def values(analyses: dict[str, Any], **more: Any) -> dict[str, Any]:
     return found
 
 
-def plan(analyses: dict[str, Any], **more: Any) -> AnalysisPlan:
-    return AnalysisPlan(Plan(loader.load(values(analyses, **more))))
+def plan(analyses: dict[str, Any], **more: Any) -> AnalysePlan:
+    return AnalysePlan(loader.load(values(analyses, **more)))
 
 
 def sides(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:

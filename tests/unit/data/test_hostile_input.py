@@ -33,8 +33,9 @@ from neft.errors import NeftError
 from neft.models import checkpoint, convert
 from neft.selection.states import States
 from neft.storage import files, sealed
-from neft.workflow.plan import Plan
-from neft.workflow.plan_figures import FigurePlan
+from neft.workflow.plan.run_figures import RunFigurePlan
+from neft.workflow.plan.runs import RunPlan
+from neft.workflow.plan.tune import TunePlan
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -295,17 +296,12 @@ def configs(draw):
 @fuzz(configs() | VALUES, cases=1500)
 def test_configurations(case):
     def read():
-        found = Plan(loader.load(case))
-        (
-            found.runs(),
-            FigurePlan(found).names(),
-            found.masks(),
-            [
-                found.trials(name)
-                for name, method in found.config.methods.items()
-                if method.kind != "base"
-            ],
-        )
+        runs = RunPlan(loader.load(case))
+        runs.all()
+        RunFigurePlan(runs).names()
+        for name, method in runs.config.methods.items():
+            if method.kind != "base":
+                TunePlan(runs.config).trials(name)
 
     survives(read)
 

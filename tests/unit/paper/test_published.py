@@ -13,7 +13,7 @@ import yaml
 from neft.config import loader
 from neft.errors import NeftError
 from neft.paper import published
-from neft.workflow.plan import Plan
+from neft.workflow.plan.runs import RunPlan
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYS = ("model", "train", "test", "method", "metric")
@@ -29,7 +29,7 @@ def paper():
         shipped[key] = shipped[key] | value if isinstance(value, dict) and key in shipped else value
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return Plan(loader.load(shipped, "paper.yaml"))
+        return RunPlan(loader.load(shipped, "paper.yaml"))
 
 
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "table5", "table7"])
@@ -39,7 +39,7 @@ def test_every_published_score_stands_beside_a_cell_of_its_table(paper, table):
     ]
     ours = {
         (r.model, r.dataset, r.test, r.method, metric)
-        for r in paper.runs_of(experiments)
+        for r in paper.of(experiments)
         for metric in r.metrics
     }
     theirs = published.read(ROOT / paper.config.tables[table].published, KEYS)

@@ -9,8 +9,8 @@ import yaml
 
 from neft.config import loader
 from neft.workflow import claims
-from neft.workflow.plan import Plan
-from neft.workflow.plan_tables import Place, TablePlan
+from neft.workflow.plan.paper import PaperPlan, Place
+from neft.workflow.plan.runs import RunPlan
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -83,7 +83,7 @@ def test_a_classifiers_neurons_are_the_publications_own_but_no_similar_ones():
 
 
 def test_the_first_metric_judges_and_pairs_with_the_baseline_are_not_compared_again():
-    plan = TablePlan(Plan(load()))
+    plan = PaperPlan(RunPlan(load()))
     place = Place("smollm2-135m-instruct", "ui-en-fr", "ui-en-fr", "chrf")
     assert plan.pairs == {
         place: [("neft", "lora"), ("neft", "neft_random"), ("neft", "neft_reversed")]
@@ -98,7 +98,7 @@ def test_duels_are_compared_in_every_metric_on_every_test_set():
         "rows": ["lora", "embed"],
         "columns": ["neft", "full"],
     }
-    plan = TablePlan(Plan(load(experiments=[experiment], tables={"t7": table})))
+    plan = PaperPlan(RunPlan(load(experiments=[experiment], tables={"t7": table})))
     assert {place[2:] for place in plan.pairs} == {
         (test, m) for test in ("ui-en-fr", "other") for m in ("bleu", "chrf")
     }

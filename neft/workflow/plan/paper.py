@@ -1,5 +1,5 @@
-"""From the `tables` block of a configuration, and its claims, to files, pairs of methods and the
-two params of every rule.
+"""The stage `paper`: the `tables` block of a configuration and its claims, as runs and pairs of
+methods.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from neft.config import table_uses
-from neft.results.runs import UNTUNED, Run, files_of, pairs_file, paths, spell
+from neft.results.runs import UNTUNED, Run, files_of, spell
 from neft.workflow import claims
-from neft.workflow.plan import Plan, Wildcards, code, module, plain, spec
+from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
+from neft.workflow.plan.runs import RunPlan
+from neft.workflow.plan.score import ScorePlan
+from neft.workflow.plan.tune import TunePlan
 
 
 class Place(NamedTuple):
@@ -29,39 +31,44 @@ class Place(NamedTuple):
     metric: str
 
 
-class TablePlan:
-    """The tables of a planned configuration. Methods that take wildcards are used as params of the
-    rule of the same name.
-    """
+class PaperPlan(Stage):
+    """The publication's tables of a planned configuration, and the summary of its claims."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Plan the tables and the summary of a planned configuration."""
-        self.plan, self.config, self.root = plan, plan.config, Path("results", plan.config.name)
+    def __init__(self, runs: RunPlan) -> None:
+        """runs: those that are compared."""
+        super().__init__(runs.config)
+        self.planned, self.scores = runs, ScorePlan(runs)
 
     def products(self) -> list[str]:
         """Every table that is asked for, and the summary."""
         tables = [
-            f"{name}.{kind}" for name in self.config.tables for kind in ("csv", "md", "tex", "html")
+            self.layout.table(name, suffix)
+            for name in self.config.tables
+            for suffix in ("csv", "md", "tex", "html")
         ]
-        return [
-            *(str(self.root / "tables" / table) for table in tables),
-            str(self.root / "summary.md"),
-        ]
+        return list(map(str, [*tables, self.layout.page("summary.md")]))
 
     def runs(self, table: str) -> list[Run]:
         """The runs of a table's experiments; of a table of duels those of the duellists alone."""
-        found = self.plan.runs_of(table_uses.experiments(self.config, table))
+        found = self.planned.of(table_uses.experiments(self.config, table))
         settings = self.config.tables[table]
         if settings.kind != "duels":
             return found
         return [run for run in found if run.method in (*settings.rows, *settings.columns)]
 
-    def inputs(self, table: str) -> list[str]:
-        """What a table is made from."""
+    def make_paper_table_inputs(self, w: Wildcards) -> dict[str, Any]:
+        """What a table is made from, and published values that stand beside, if it has any."""
+        published = self.config.tables[w.table].published
+        return {"made_from": self.made_from(w.table)} | (
+            {"published": published} if published else {}
+        )
+
+    def made_from(self, table: str) -> list[str]:
+        """The files of ours that a table is made from."""
         reads, runs = table_uses.reads(self.config, table), self.runs(table)
-        files = files_of(self.root, runs, "scores", "metrics") if "runs" in reads else []
+        files = files_of(self.layout.root, runs, "scores", "metrics") if "runs" in reads else []
         if "pairs" in reads:
-            files += files_of(self.root, runs, "comparisons")
+            files += files_of(self.layout.root, runs, "comparisons")
             files += [
                 path
                 for run in runs
@@ -69,20 +76,17 @@ class TablePlan:
                 for path in self.pairs_files(run, metric)
             ]
         files += [
-            str(self.root / "tables" / f"overlap_{name}.csv")
+            str(self.layout.table(f"overlap_{name}", "csv"))
             for name in getattr(self.config.tables[table], "overlaps", ())
         ]
         return list(dict.fromkeys(files))
 
-    def published(self, table: str) -> dict[str, str]:
-        """Published values that stand beside a table's, if it has any."""
-        path = self.config.tables[table].published
-        return {"published": path} if path else {}
-
     def pairs_files(self, run: Run, metric: str) -> list[str]:
         """The file with the tests between methods of a run's place, if there are any to be made."""
         place = Place(run.model, run.dataset, run.test, metric)
-        return [str(pairs_file(self.root, run, metric))] if place in self.pairs else []
+        if place not in self.pairs:
+            return []
+        return [str(self.layout.pairs(run.model, run.dataset, run.seed, run.test, metric))]
 
     @cached_property
     def claims(self) -> dict[Place, list[claims.ClaimPair]]:
@@ -125,15 +129,13 @@ class TablePlan:
         }
         return {place: pairs for place, pairs in kept.items() if pairs}
 
-    def compared(self, w: Wildcards) -> dict[str, list[str]]:
-        """The inputs of compare_pairs: outputs, and scores of segments for a metric that reads
-        these.
-        """
+    def compare_pairs_inputs(self, w: Wildcards) -> dict[str, list[Any]]:
+        """Outputs, and scores of segments for a metric that reads these."""
         runs = self._compared(w)
-        segments = [path for run in runs if (path := self.plan.segments(run, w.test, w.metric))]
-        return {"outputs": [str(paths(self.root, run).outputs) for run in runs]} | (
-            {"segments": segments} if segments else {}
-        )
+        paths = [self.scores.segments(run, w.test, w.metric) for run in runs]
+        segments = [path for path in paths if path]
+        outputs = {"outputs": [self.layout.outputs(run, w.test) for run in runs]}
+        return outputs | ({"segments": segments} if segments else {})
 
     def _compared(self, w: Wildcards) -> list[Run]:
         """The runs whose outputs are compared in pairs, of one place and seed."""
@@ -146,7 +148,7 @@ class TablePlan:
     def compare_pairs(self, w: Wildcards) -> str:
         """Metric and language, as for a score, and the pairs."""
         pairs = self.pairs[Place(w.model, w.dataset, w.test, w.metric)]
-        scored = json.loads(self.plan.score_outputs(w))
+        scored = json.loads(self.scores.score_outputs(w))
         return spec(**scored, methods=[run.method for run in self._compared(w)], pairs=pairs)
 
     def compare_pairs_code(self, w: Wildcards) -> str:
@@ -180,25 +182,26 @@ class TablePlan:
 
     def trials(self, runs: Iterable[Run]) -> dict[str, int]:
         """How many trials each tuned method had."""
+        tuning = TunePlan(self.config)
         return {
-            method: len(self.plan.trials(method))
+            method: len(tuning.trials(method))
             for method in dict.fromkeys(run.method for run in runs if run.tuned)
         }
 
-    def summary_inputs(self) -> list[str]:
+    def summarize_claims_inputs(self, w: Wildcards) -> list[str]:
         """What the summary of claims is made from."""
         runs = self._judged()
-        files = files_of(self.root, runs, "scores", "metrics", "history", "comparisons")
+        files = files_of(self.layout.root, runs, "scores", "metrics", "history", "comparisons")
         files += [
             path for run in runs for metric in run.metrics for path in self.pairs_files(run, metric)
         ]
         files += [
-            str(self.root / "tables" / f"overlap_{name}.csv")
+            str(self.layout.table(f"overlap_{name}", "csv"))
             for name in self.config.analyses.overlaps
         ]
         return list(dict.fromkeys(files))
 
-    def summarize_claims(self) -> str:
+    def summarize_claims(self, w: Wildcards) -> str:
         """The runs, the pairs that test each claim, and the tables of overlaps."""
         found = []
         for place, pairs in self.claims.items():
@@ -224,7 +227,7 @@ class TablePlan:
         found: dict[Run, None] = {}
         for place, pairs in self.claims.items():
             methods = {method for pair in pairs for method in (pair.first, pair.second)}
-            for run in self.plan.runs():
+            for run in self.planned.all():
                 if (
                     (run.model, run.dataset, run.test) == place[:3]
                     and run.method in methods

@@ -1,25 +1,26 @@
-"""Which figures a configuration asks for, and what each is drawn from."""
+"""The stage `run_figures`: which figures of scores, costs and losses a configuration asks for, and
+what each is drawn from.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from neft.config import mask_uses
 from neft.config.figure_uses import tests
 from neft.config.figures import Budgets, Losses
-from neft.results.runs import UNTUNED, Run, spell
-from neft.workflow.plan import Plan, Wildcards, plain, spec
+from neft.results.runs import UNTUNED, Run, files_of, spell
+from neft.workflow.params import Stage, Wildcards, plain, spec
+from neft.workflow.plan.runs import RunPlan
 
 
-class FigurePlan:
-    """The figures of a planned configuration. Methods that take wildcards serve the rule of the
-    same name.
-    """
+class RunFigurePlan(Stage):
+    """The figures of a planned configuration's runs."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Plan the figures of a planned configuration."""
-        self.plan, self.config = plan, plan.config
+    def __init__(self, runs: RunPlan) -> None:
+        """runs: those that are drawn."""
+        super().__init__(runs.config)
+        self.planned = runs
         self.trainings = list(dict.fromkeys((e.model, e.train) for e in self.config.experiments))
         named = self.config.figures
         self.budgets = {
@@ -40,19 +41,13 @@ class FigurePlan:
                 ]
 
     def names(self) -> list[str]:
-        """All figures of results and masks; those of the analyses are in
-        `neft.workflow.plan_analyses`.
-        """
-        found = [*self.budgets, *self.losses]
-        for model, train in self.trainings:
-            shown = {
-                "neurons": mask_uses.shown(self.config, model, train),
-                "similarity": mask_uses.shown(self.config, model, train, reading="distances"),
-                "classifiers": mask_uses.shown(self.config, model, train, reading="states"),
-            }
-            figures = ["scores", "costs", *(figure for figure, masks in shown.items() if masks)]
-            found += [f"{figure}_{model}_{train}" for figure in figures]
-        return found
+        """All figures of runs."""
+        both = [
+            f"{figure}_{model}_{train}"
+            for model, train in self.trainings
+            for figure in ("scores", "costs")
+        ]
+        return [*self.budgets, *self.losses, *both]
 
     def runs(self, model: str, train: str) -> list[Run]:
         """The runs of one model on one training set, beside those of the untuned model on the same
@@ -62,7 +57,7 @@ class FigurePlan:
         untuned = {(method, test) for e in experiments for method in e.methods for test in e.test}
         return [
             replace(run, compare=())  # figures show no tests
-            for run in self.plan.runs()
+            for run in self.planned.all()
             if run.model == model
             and (
                 run.dataset == train
@@ -101,6 +96,10 @@ class FigurePlan:
             and figure.metric in run.metrics
         ]
 
+    def plot_scores_inputs(self, w: Wildcards) -> list[str]:
+        """Scores and training metrics of the runs."""
+        return self._files(self.runs(w.model, w.dataset), "scores", "metrics")
+
     def plot_scores(self, w: Wildcards) -> str:
         """The runs, and the method that the others are compared with."""
         return self._shown(self.runs(w.model, w.dataset))
@@ -109,15 +108,28 @@ class FigurePlan:
         """The same runs with the first of their scores."""
         return [replace(run, metrics=run.metrics[:1]) for run in self.runs(w.model, w.dataset)]
 
+    def plot_costs_inputs(self, w: Wildcards) -> list[str]:
+        """As for the scores."""
+        return self._files(self.cost_runs(w), "scores", "metrics")
+
     def plot_costs(self, w: Wildcards) -> str:
         """As for the scores."""
         return self._shown(self.cost_runs(w))
+
+    def plot_losses_inputs(self, w: Wildcards) -> list[str]:
+        """The histories of all rows' tunings."""
+        runs = [run for _, row in self.loss_runs(w.losses) for run in row]
+        return self._files(runs, "history")
 
     def plot_losses(self, w: Wildcards) -> str:
         """The runs of each row."""
         return spec(
             rows=[{"title": title, "runs": spell(runs)} for title, runs in self.loss_runs(w.losses)]
         )
+
+    def plot_budgets_inputs(self, w: Wildcards) -> list[str]:
+        """Scores and training metrics of the runs."""
+        return self._files(self.budget_runs(w.budgets), "scores", "metrics")
 
     def plot_budgets(self, w: Wildcards) -> str:
         """The runs, and which methods a line connects; a list, since a spec's keys are sorted and
@@ -130,6 +142,9 @@ class FigurePlan:
 
     def _tuned(self, model: str, train: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(run.method for run in self.runs(model, train) if run.tuned))
+
+    def _files(self, runs: list[Run], *kinds: str) -> list[str]:
+        return files_of(self.layout.root, runs, *kinds)
 
     def _shown(self, runs: list[Run], **more: Any) -> str:
         return spec(runs=spell(runs), baseline=self.config.report.baseline, **more)

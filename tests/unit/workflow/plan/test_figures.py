@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from neft.config import loader
-from neft.workflow.plan import Plan
-from neft.workflow.plan_figures import FigurePlan
+from neft.workflow.plan.neuron_figures import NeuronFigurePlan
+from neft.workflow.plan.run_figures import RunFigurePlan
+from neft.workflow.plan.runs import RunPlan
 
-SHIPPED = yaml.safe_load((Path(__file__).resolve().parents[3] / "config.yaml").read_text())
+SHIPPED = yaml.safe_load((Path(__file__).resolve().parents[4] / "config.yaml").read_text())
 MODEL = "smollm2-135m-instruct"
 
 
@@ -43,13 +44,14 @@ def figures():
             "rows": {"NeFT first": ["neft", "full"]},
         },
     }
-    return FigurePlan(Plan(loader.load(found)))
+    return RunFigurePlan(RunPlan(loader.load(found)))
 
 
 def test_every_training_set_has_its_figures_beside_the_named_ones(figures):
     own = ["scores", "costs", "losses", "neurons", "similarity"]
     expected = {f"{figure}_{MODEL}_{train}" for figure in own for train in ("ui-en-fr", "other")}
-    assert set(figures.names()) == expected | {"sizes", "chosen"}
+    names = figures.names() + NeuronFigurePlan(figures.config).names()
+    assert set(names) == expected | {"sizes", "chosen"}
 
 
 def test_the_untuned_model_stands_beside_the_training_set_on_the_same_tests(figures):
