@@ -1,5 +1,6 @@
-"""What training and generating cost, by arithmetic: operations, time on a card, bytes. Nothing is
-run.
+"""What training, generating and ranking cost, by arithmetic: operations, time on a card, bytes.
+Nothing is run. What a scheduler is asked for (`resources`) and what is estimated (`estimate`) divide
+the same operations by their speeds.
 
 A model's size follows from the shape that its `config.json` gives, so it is known before the
 weights are there.
@@ -8,13 +9,68 @@ weights are there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neft.config import mask_uses
+from neft.core.neurons import layer_of, sites_of
 from neft.errors import NeftError
-from neft.workflow.resources import ModelSize
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What of a model decides memory and time."""
+
+    parameters: int
+    hidden: int
+    linear: dict[str, int]
+    """Numbers in the layers' matrices, by kind: `q_proj`, …, `down_proj`."""
+    edges: int
+    """Inputs and outputs of all these matrices: what a token leaves behind for the backward pass,
+    and LoRA's size a rank.
+    """
+    layers: int
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> ModelSize:
+        """From a model's record (`neft.core.neurons.describe`)."""
+        sites = sites_of(record)
+        linear: dict[str, int] = {}
+        for site in sites.values():
+            linear[site.kind] = linear.get(site.kind, 0) + site.count * site.length
+        edges, layers = (
+            sum(site.count + site.length for site in sites.values()),
+            len(set(map(layer_of, sites))),
+        )
+        return cls(record["parameters"], record["hidden_size"], linear, edges, layers)
+
+    @property
+    def embeddings(self) -> int:
+        """Numbers in embedding and head (and the few in norms)."""
+        return self.parameters - sum(self.linear.values())
+
+    def trained(self, method: Any, masks: Mapping[str, Any]) -> int:
+        """Parameters that a method of the configuration trains; all of them for a method that isn't
+        known here.
+        """
+        kinds: dict[str, Callable[[], int]] = {
+            "embed": lambda: self.embeddings,
+            "in_out": lambda: self.linear.get("up_proj", 0) + self.linear.get("down_proj", 0),
+            "lora": lambda: int(method.rank) * self.edges,
+            "neft": lambda: self._in_mask(method.mask, masks),
+        }
+        return min(self.parameters, kinds.get(method.kind, lambda: self.parameters)())
+
+    def _in_mask(self, name: str, masks: Mapping[str, Any]) -> int:
+        mask = masks[name]
+        if getattr(mask, "fraction", None):
+            return round(float(mask.fraction) * self.parameters)
+        if getattr(mask, "neurons", None):
+            return int(mask.neurons) * self.hidden
+        names = [part if isinstance(part, str) else part.mask for part in mask_uses.named(mask)]
+        return sum(self._in_mask(part, masks) for part in names) if names else self.parameters
 
 
 @dataclass(frozen=True)
@@ -127,6 +183,20 @@ def training_operations(
     """
     beside = 6 if kind == "lora" else 2
     return ((4 + 2 * checkpointing) * size.parameters + beside * trained) * tokens
+
+
+def ranking_operations(
+    size: ModelSize, modules: Iterable[str], against: str, tokens: float
+) -> tuple[float, float]:
+    """Floating point operations of ranking the neurons of some kinds of module over so many tokens:
+    of reading them, two for each weight and token, and of the correlations (in float32), as many
+    for each layer whose states a neuron is compared with.
+
+    against: "before", "same-layer" or "all" (`analyses.utilization.against`).
+    """
+    weights = sum(size.linear.get(kind, 0) for kind in modules)
+    layers = {"before": (size.layers + 1) / 2, "same-layer": 1, "all": size.layers + 1}[against]
+    return 2 * size.parameters * tokens, 2 * weights * layers * tokens
 
 
 def generation_seconds(

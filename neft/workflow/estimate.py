@@ -27,15 +27,17 @@ from neft.results.runs import UNTUNED
 from neft.storage import files
 from neft.workflow.costs import (
     CARDS,
+    ModelSize,
     checkpoint_bytes,
     delta_bytes,
     generation_seconds,
+    ranking_operations,
     shape_of,
     training_operations,
 )
 from neft.workflow.params import plain
 from neft.workflow.plan.tune import TunePlan
-from neft.workflow.resources import ModelSize, tuning_bytes
+from neft.workflow.resources import tuning_bytes
 
 TOKENS = {
     "translation": 120,
@@ -222,15 +224,10 @@ class Estimate:
         if job.kind == "rank":
             read = self.config.analyses.utilization
             rows = getattr(self.config.datasets[str(job.what)].splits, read.split)
-            neurons = sum(size.linear.get(kind, 0) for kind in read.modules)
-            layers = {"before": (size.layers + 1) / 2, "same-layer": 1, "all": size.layers + 1}[
-                read.against
-            ]
             tokens = min(read.rows or rows, rows) * self._tokens(str(job.what))
+            reading, correlating = ranking_operations(size, read.modules, read.against, tokens)
             # Correlations are products in float32, at a tenth of the speed or less.
-            return Cost(
-                rank=1, seconds=2 * (size.parameters + 10 * neurons * layers) * tokens / per_second
-            )
+            return Cost(rank=1, seconds=(reading + 10 * correlating) / per_second)
         return Cost(generate=1, seconds=self._answering(size, str(job.what)))
 
     def _rows(self, job: Job) -> tuple[str, int, float]:

@@ -13,13 +13,11 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neft.config import mask_uses
-from neft.core.neurons import layer_of, sites_of
 from neft.errors import NeftError
+from neft.workflow.costs import ModelSize, ranking_operations, training_operations
 
 GB = 10**9
 LIBRARIES = 0.7 * GB
@@ -41,60 +39,6 @@ one GPU (bfloat16).
 """
 CPU_MEMORY, GPU_MEMORY, DISK = 1e10, 3e11, 1e8
 """Bytes a second: weights read in generation, on a CPU and on a GPU; models from a shared disk."""
-
-
-@dataclass(frozen=True)
-class ModelSize:
-    """What of a model decides memory and time."""
-
-    parameters: int
-    hidden: int
-    linear: dict[str, int]
-    """Numbers in the layers' matrices, by kind: `q_proj`, …, `down_proj`."""
-    edges: int
-    """Inputs and outputs of all these matrices: what a token leaves behind for the backward pass,
-    and LoRA's size a rank.
-    """
-    layers: int
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> ModelSize:
-        """From a model's record (`neft.core.neurons.describe`)."""
-        sites = sites_of(record)
-        linear: dict[str, int] = {}
-        for site in sites.values():
-            linear[site.kind] = linear.get(site.kind, 0) + site.count * site.length
-        edges, layers = (
-            sum(site.count + site.length for site in sites.values()),
-            len(set(map(layer_of, sites))),
-        )
-        return cls(record["parameters"], record["hidden_size"], linear, edges, layers)
-
-    @property
-    def embeddings(self) -> int:
-        """Numbers in embedding and head (and the few in norms)."""
-        return self.parameters - sum(self.linear.values())
-
-    def trained(self, method: Any, masks: Mapping[str, Any]) -> int:
-        """Parameters that a method of the configuration trains; all of them for a method that isn't
-        known here.
-        """
-        kinds: dict[str, Callable[[], int]] = {
-            "embed": lambda: self.embeddings,
-            "in_out": lambda: self.linear.get("up_proj", 0) + self.linear.get("down_proj", 0),
-            "lora": lambda: int(method.rank) * self.edges,
-            "neft": lambda: self._in_mask(method.mask, masks),
-        }
-        return min(self.parameters, kinds.get(method.kind, lambda: self.parameters)())
-
-    def _in_mask(self, name: str, masks: Mapping[str, Any]) -> int:
-        mask = masks[name]
-        if getattr(mask, "fraction", None):
-            return round(float(mask.fraction) * self.parameters)
-        if getattr(mask, "neurons", None):
-            return int(mask.neurons) * self.hidden
-        names = [part if isinstance(part, str) else part.mask for part in mask_uses.named(mask)]
-        return sum(self._in_mask(part, masks) for part in names) if names else self.parameters
 
 
 def tuning_bytes(
@@ -209,41 +153,32 @@ class Needs:
         return self._mb(needed + (CUDA if self.gpus else 0), attempt)
 
     def rank_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
-        """Two operations a parameter and token to read, and as many for each layer whose states a
-        neuron is compared with.
-        """
+        """Reading, and correlating every neuron with the states before it."""
         size, read = _size(input), self.config.analyses.utilization
         rows = getattr(self.config.datasets[wildcards.sample].splits, read.split)
         tokens = min(read.rows or rows, rows) * min(
             read.max_length, 100 + _bytes(input.rows) / 2 / rows
         )
-        neurons = sum(size.linear.get(kind, 0) for kind in read.modules)
-        layers = {"before": (size.layers + 1) / 2, "same-layer": 1, "all": size.layers + 1}[
-            read.against
-        ]
-        seconds = (
-            2 * (size.parameters + neurons * layers) * tokens / self._speed(threads)
-            + 4 * size.parameters / DISK
-        )
+        operations = sum(ranking_operations(size, read.modules, read.against, tokens))
+        seconds = operations / self._speed(threads) + 4 * size.parameters / DISK
         return grown(10 + 1.5 * seconds / 60)(wildcards, attempt)
 
     def probe_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """The probe's steps."""
         rows = self.config.probe.steps * self.config.training.batch_size
-        return self._minutes(
-            input,
-            rows * self._tokens(wildcards, input),
-            threads,
-            self.ranks["train_probe"],
-            attempt,
-        )
+        trained = _size(input).parameters
+        work = rows * self._tokens(wildcards, input)
+        ranks = self.ranks["train_probe"]
+        return self._minutes(_size(input), "full", trained, work, threads, ranks, attempt)
 
     def tune_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """All epochs of the trial."""
+        size, method = _size(input), self.config.methods[wildcards.method]
+        trained = size.trained(method, self.config.masks)
         rows = self._epochs(wildcards) * self.config.datasets[wildcards.dataset].splits.train
-        return self._minutes(
-            input, rows * self._tokens(wildcards, input), threads, self.ranks["tune_model"], attempt
-        )
+        work = rows * self._tokens(wildcards, input)
+        ranks = self.ranks["tune_model"]
+        return self._minutes(size, method.kind, trained, work, threads, ranks, attempt)
 
     def generate_minutes(self, wildcards: Any, input: Any, attempt: int, threads: int) -> int:
         """Every step of a batch reads all weights, and computes for each of its rows."""
@@ -269,15 +204,22 @@ class Needs:
             ranks * tuning_bytes(_size(input), kind, trained, tokens, bfloat16, again), attempt
         )
 
-    def _minutes(self, input: Any, tokens: float, threads: int, ranks: int, attempt: int) -> int:
-        """Training on so many tokens: six operations a parameter and token, eight if activations
-        are computed again.
-        """
-        operations = 8 if self.config.training.gradient_checkpointing else 6
-        parameters = _size(input).parameters
+    def _minutes(
+        self,
+        size: ModelSize,
+        kind: str,
+        trained: int,
+        tokens: float,
+        threads: int,
+        ranks: int,
+        attempt: int,
+    ) -> int:
+        """Training on so many tokens."""
+        again = self.config.training.gradient_checkpointing
+        operations = training_operations(size, kind, trained, tokens, again)
         # Ranks on GPUs divide the work; on CPUs they divide the threads.
         speed = self._speed(threads) * (ranks if self.gpus else 1)
-        seconds = operations * parameters * tokens / speed + ranks * 4 * parameters / DISK
+        seconds = operations / speed + ranks * 4 * size.parameters / DISK
         return grown(15 + 1.5 * seconds / 60)(None, attempt)
 
     def _tokens(self, wildcards: Any, input: Any) -> float:

