@@ -130,6 +130,8 @@ def fit(model: Any, train: Sequence[Example], dev: Sequence[Example], run: Run) 
     result = trainer.progress
     if result.dev_step != trainer.state.global_step:
         checkpoints.restore(trained, checkpoints.path_of(run.folder, result.dev_step))
+        # The first rank returns to remove the checkpoints, maybe before another has read its own.
+        trainer.accelerator.wait_for_everyone()
     if trained is not model:
         sharding.unshard(trained, model)
     model.config.use_cache = (

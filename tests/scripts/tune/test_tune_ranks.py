@@ -45,10 +45,15 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # One process runs everything in turn, since starting is most of what such a short run takes.
 ALL = f"""
-import json, sys
+import json, sys, time
 sys.path.insert(0, {str(TUNE.parent)!r})
+from neft.models import runtime
+from neft.training import checkpoints
 from scripts.select import train_probe
 from scripts.tune import tune_model
+restore = checkpoints.restore
+if runtime.rank():  # late: the first must not remove the checkpoints that this one still reads
+    checkpoints.restore = lambda *state: (time.sleep(2), restore(*state))
 for name, arguments in json.load(open(sys.argv[1])).items():
     (train_probe if name == "probe" else tune_model).main(arguments)
 """
