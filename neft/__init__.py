@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neft.core.delta import Delta as Delta
-    from neft.core.delta import apply as apply
-    from neft.core.delta import revert as revert
     from neft.core.layers import attach as attach
     from neft.core.layers import detach as detach
     from neft.core.mask import NeuronMask as NeuronMask
     from neft.core.merging import diff as diff
     from neft.core.merging import merge as merge
+    from neft.core.tuned import apply as apply
+    from neft.core.tuned import revert as revert
     from neft.errors import NeftError as NeftError
     from neft.models.identity import base_hash as base_hash
 
@@ -27,10 +27,10 @@ _HOMES = {
     "attach": "core.layers",
     "detach": "core.layers",
     "Delta": "core.delta",
-    "apply": "core.delta",
+    "apply": "core.tuned",
     "diff": "core.merging",
     "merge": "core.merging",
-    "revert": "core.delta",
+    "revert": "core.tuned",
 }
 
 __all__ = sorted(_HOMES)

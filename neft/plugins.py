@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -52,14 +53,21 @@ def settings(family: str, block: Mapping[str, Any]) -> Any:
     """
     from pydantic import ValidationError
 
+    from neft.schema import listed
+
     try:
         return load(family, block["kind"]).Spec.model_validate(block)
     except ValidationError as error:
-        mistakes = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        what = f"{family.removesuffix('s')} {block['kind']}"
-        raise NeftError(f"{what}: {mistakes}") from None
+        raise NeftError(f"{family.removesuffix('s')} {block['kind']}: {listed(error)}") from None
+
+
+def block(family: str) -> Any:
+    """For a field of a script's `Spec` (`method: Annotated[Any, plugins.block("methods")]`): a
+    block of plain values becomes the `Spec` of its plug-in, of which no other is loaded.
+    """
+    from pydantic import PlainValidator
+
+    return PlainValidator(partial(settings, family))
 
 
 def spec_type(family: str, without: Collection[str] = ()) -> Any:

@@ -5,32 +5,34 @@ traceback.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+
+from pydantic import ValidationError
 
 from neft.errors import NeftError
+from neft.schema import Strict, listed
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """A parser whose help is the script's docstring, with `--spec` (one JSON object: the settings
-    that decide the output).
+def parser(doc: str | None, spec: type[Strict] = Strict) -> argparse.ArgumentParser:
+    """A parser whose help is the script's docstring, with `--spec`: one JSON object, the settings
+    that decide the output. The parsed arguments hold it as an instance of the script's `spec`.
     """
     result = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument(
-        "--spec", type=_json_object, required=True, help="settings as one JSON object"
+        "--spec", type=partial(_read, spec), required=True, help="settings as one JSON object"
     )
     return result
 
 
-def _json_object(text: str) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected a JSON object, got {text!r}")
-    return value
+def _read(spec: type[Strict], text: str) -> Strict:
+    try:
+        return spec.model_validate_json(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(listed(error)) from None
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> None:

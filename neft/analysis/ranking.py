@@ -126,21 +126,15 @@ def buckets(pair: Pair, edges: Sequence[float]) -> list[Bucket]:
     return result
 
 
-def categories(pair: Pair, threshold: Mapping[str, Any]) -> Categories:
-    """Count the categories. threshold: {"fraction": of all neurons} or {"neurons": places}; above
-    it is strongly affected.
+def categories(pair: Pair, threshold: float) -> Categories:
+    """Count the categories. A rank difference above the threshold, in places of the ranking, is
+    strong.
     """
-    strong = np.abs(pair.difference) > places(threshold, len(pair.first))
+    strong = np.abs(pair.difference) > threshold
     fell = pair.difference > 0
     return Categories(
         int(strong.sum()), int((strong & fell).sum()), int((strong & ~pair.trained).sum())
     )
-
-
-def places(threshold: Mapping[str, Any], count: int) -> float:
-    """A threshold in places of a ranking of `count` neurons."""
-    neurons = threshold.get("neurons")
-    return float(threshold["fraction"] * count if neurons is None else neurons)
 
 
 def by_pair(runs: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

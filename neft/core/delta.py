@@ -19,10 +19,8 @@ from typing import Any, ClassVar, NamedTuple, NoReturn
 import torch
 from torch import Tensor, nn
 
-from neft import errors
 from neft.core import layers
 from neft.errors import NeftError
-from neft.models import identity
 from neft.storage import sealed
 
 Change = Callable[[Tensor], None]
@@ -327,35 +325,6 @@ KINDS: dict[str, type[Delta]] = {kind.kind: kind for kind in (NeuronDelta, Tenso
 """The class of each kind of delta."""
 
 
-def apply(model: nn.Module, delta: Delta, base_hash: str | None = None) -> Delta:
-    """Change a plain model in place to what the delta's run had trained; returns what `revert`
-    needs to undo it.
-
-    base_hash: the model's, where it is known; else it is computed. Raises NeftError if the delta
-    belongs to another model or a mask is attached to this one.
-    """
-    if any(layers.attached(model)):
-        raise NeftError(
-            "apply: this model has a mask attached, whose next step would undo the change; detach"
-            " it first"
-        )
-    delta.check_base(base_hash or identity.base_hash(model), type(model).__name__)
-    changes = delta.changes()
-    former = {name: _parameter(model, name) for name in changes}
-    shapes = {name: tensor.shape for name, tensor in former.items()}
-    delta.check_shapes(shapes, type(model).__name__)
-    undo = delta.undo(former)
-    for name, change in changes.items():
-        change(former[name])
-    return undo
-
-
-def revert(model: nn.Module, undo: Delta) -> None:
-    """Undo an `apply`: every bit is as before. undo: what `apply` returned."""
-    for name, change in undo.changes().items():
-        change(_parameter(model, name))
-
-
 def adapter_config(config: Any) -> dict[str, Any]:
     """A PEFT config as the plain values of an adapter_config.json; the same config gives the same
     text.
@@ -380,16 +349,6 @@ def _misfit(
         f"delta: {key} is {list(found)}, but {parameter} {list(shape)} of {name} needs"
         f" {list(needed)}"
     )
-
-
-def _parameter(model: nn.Module, name: str) -> Tensor:
-    try:
-        return model.get_parameter(name).detach()
-    except AttributeError as error:
-        names = [name for name, _ in model.named_parameters()]
-        raise NeftError(
-            f"delta: {type(model).__name__}: {errors.unknown_name('parameter', name, names)}"
-        ) from error
 
 
 def _module(key: str) -> str:

@@ -94,11 +94,11 @@ def examples(
     tokenizer: PreTrainedTokenizerBase,
     rows: Iterable[Mapping[str, Any]],
     task: ModuleType,
-    spec: Mapping[str, Any],
+    spec: Any,
     stops: Collection[int],
     max_length: int,
 ) -> tuple[list[Example], dict[str, int]]:
-    """Encode rows of a task, in their order, after `shorten`. Those of more than `max_length`
+    """Encode rows of a task (with its `Spec`), in their order, after `shorten`. Those of more than `max_length`
     tokens are left out.
 
     The counts of both come second: {"too_long", "cut"}.
@@ -129,7 +129,7 @@ def shorten(
     tokenizer: PreTrainedTokenizerBase,
     rows: Iterable[Mapping[str, Any]],
     task: ModuleType,
-    spec: Mapping[str, Any],
+    spec: Any,
 ) -> tuple[list[Mapping[str, Any]], int]:
     """Cut the end off the task's long field where it has more tokens than the spec allows; the
     number of rows cut comes second.
@@ -138,7 +138,7 @@ def shorten(
     """
     if task.LONG is None:
         return list(rows), 0
-    field, budget = task.LONG, spec[f"max_{task.LONG}_tokens"]
+    field, budget = task.LONG, getattr(spec, f"max_{task.LONG}_tokens")
     before = list(rows)
     after = [{**row, field: _beginning(tokenizer, row[field], budget)} for row in before]
     return list(after), sum(one != other for one, other in zip(before, after, strict=True))

@@ -48,17 +48,15 @@ class Filter(Strict):
 def make_pool(
     records: Iterable[Mapping[str, str]],
     task: ModuleType,
-    options: Mapping[str, Any],
+    keep: Filter,
     seed: int | None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Filter records, drop duplicates and put the rest into an order that depends on the seed
     alone; None: leave it as it is.
 
-    task: the plug-in that the rows are for; two rows of like `task.source` are duplicates. options:
-    a Filter as a dict. Outer white space is dropped. Returns rows {"id": place, **fields} and
-    counts {"read", "kept", "dropped": {reason: n}}.
+    task: the plug-in that the rows are for; two rows of like `task.source` are duplicates.
+    Outer white space is dropped. Returns rows {"id": place, **fields} and counts {"read", "kept", "dropped": {reason: n}}.
     """
-    keep = Filter.model_validate(options)
     read, dropped = 0, dict.fromkeys(REASONS, 0)
     rows: list[dict[str, str]] = []
     seen: set[str] = set()
@@ -67,7 +65,7 @@ def make_pool(
         row = {field: record[field].strip() for field in task.FIELDS}
         reason = _reason_to_drop(row, task, keep)
         if keep.drop_duplicates and not reason:
-            key = likeness(task.source(row, {}))
+            key = likeness(task.source(row))
             reason = "duplicate" if key in seen else None
             seen.add(key)
         if reason:
@@ -77,7 +75,7 @@ def make_pool(
     if seed is not None:
         # Ordered by a hash of each row rather than shuffled: a row more or less leaves the order of
         # the others alone.
-        rows.sort(key=lambda row: _rank(seed, task.source(row, {})))
+        rows.sort(key=lambda row: _rank(seed, task.source(row)))
     return [{"id": number, **row} for number, row in enumerate(rows)], {
         "read": read,
         "kept": len(rows),
@@ -125,7 +123,7 @@ def cut(
 def _reason_to_drop(row: Mapping[str, str], task: ModuleType, keep: Filter) -> str | None:
     if any(not text and field not in task.OPTIONAL for field, text in row.items()):
         return "empty"
-    source, answer = task.source(row, {}), row[task.FIELDS[-1]]
+    source, answer = task.source(row), row[task.FIELDS[-1]]
     words = len(source.split())
     if keep.one_line and any(len(text.splitlines()) > 1 for text in row.values()):
         return "several lines"

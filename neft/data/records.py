@@ -4,7 +4,7 @@ derived source are joined.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +16,15 @@ Record = dict[str, str]
 
 
 def read(
-    source: Mapping[str, Any], paths: Sequence[Path], shares: Sequence[int], task: ModuleType
+    source: Any, paths: Sequence[Path], shares: Sequence[int], task: ModuleType
 ) -> tuple[Iterable[Record], dict[str, Any]]:
     """Records of a task, and what a derived source counted while it was made.
 
-    paths: what each part is read from, one after the other; shares: how many of them each part has.
-    Raises NeftError, with the place, on what can't be read and on a column that isn't there.
+    source: the `Spec` of a plug-in of `sources`; paths: what each part is read from, one
+    after the other; shares: how many of them each part has. Raises NeftError, with the place, on
+    what can't be read and on a column that isn't there.
     """
-    plugin, structured = plugins.load("sources", source["kind"]), getattr(task, "STRUCTURED", ())
+    plugin, structured = plugins.load("sources", source.kind), getattr(task, "STRUCTURED", ())
     if not hasattr(plugin, "PARTS"):
         return _records(
             source,
@@ -39,7 +40,13 @@ def read(
         # Keys of a join are often numbers: as text they serve as well.
         fields = plugin.part_fields(source)
         streams.append(
-            _records(source[name], paths[start : start + share], fields, fields, f"source.{name}")
+            _records(
+                getattr(source, name),
+                paths[start : start + share],
+                fields,
+                fields,
+                f"source.{name}",
+            )
         )
         start += share
     records, counts = plugin.join(source, streams, task.FIELDS)
@@ -47,7 +54,7 @@ def read(
 
 
 def _records(
-    source: Mapping[str, Any],
+    source: Any,
     paths: Sequence[Path],
     fields: Sequence[str],
     structured: Collection[str],
@@ -55,14 +62,14 @@ def _records(
     optional: Collection[str] = (),
     check: Callable[[Record, str], None] | None = None,
 ) -> Iterator[Record]:
-    named = source.get("columns", {})
+    named = source.columns
     columns = readers.columns_of(fields, named, f"{key}.columns")
-    for row in plugins.load("sources", source["kind"]).rows(source, list(paths)):
+    for row in plugins.load("sources", source.kind).rows(source, list(paths)):
         # Not every set of instructions has a column of inputs; one that the user names must be
         # there.
         absent = dict.fromkeys((f for f in optional if f not in named and f not in row[1]), "")
         present = {field: column for field, column in columns.items() if field not in absent}
-        record = readers.pick(row, present, source.get("values"), structured) | absent
+        record = readers.pick(row, present, source.values, structured) | absent
         if check and all(record.values()):  # one with an empty text will be dropped
             check(record, row[0])
         yield record

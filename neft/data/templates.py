@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from typing import Any
 
 from pydantic import AfterValidator
 
@@ -16,10 +15,10 @@ def template(*needed: str, allowed: tuple[str, ...] = ()) -> AfterValidator:
     return AfterValidator(_check(needed, allowed))
 
 
-def chat(spec: dict[str, Any], text: str) -> list[dict[str, str]]:
-    """The system message, if the spec has one, and the user's."""
-    system = [{"role": "system", "content": spec["system"]}] if spec.get("system") else []
-    return [*system, {"role": "user", "content": text}]
+def chat(system: str | None, text: str) -> list[dict[str, str]]:
+    """The system message, if there is one, and the user's."""
+    opening = [{"role": "system", "content": system}] if system else []
+    return [*opening, {"role": "user", "content": text}]
 
 
 def _check(needed: tuple[str, ...], allowed: tuple[str, ...]) -> Callable[[str], str]:

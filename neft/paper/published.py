@@ -16,6 +16,7 @@ from pydantic import Field
 from neft.data import readers
 from neft.errors import NeftError
 from neft.reporting.typeset import Cell
+from neft.results.runs import Runs
 from neft.schema import Strict
 
 
@@ -28,6 +29,19 @@ class TableSpec(Strict):
     """The table's heading."""
     published: str | None = None
     """A CSV file of published values to put beside ours, relative to where Snakemake is started."""
+
+
+class Planned(Strict):
+    """What the plan tells a table beside its settings; each kind of table has use for some."""
+
+    runs: Runs = Field([])
+    """The runs that it shows."""
+    baseline: str = ""
+    """The method that every other is compared with."""
+    trials: dict[str, int] = Field({})
+    """How many trials each tuned method had."""
+    models: dict[str, str] = Field({})
+    """The model of each analysis of overlaps."""
 
 
 class Value(NamedTuple):

@@ -9,12 +9,15 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from pydantic import Field
 
 from neft.data import readers
 from neft.paper.paired import LEVEL, compare, holm
 from neft.reporting.typeset import Cell, Sheet
-from neft.results.runs import Group, Run, group, parse, paths, read
+from neft.results.runs import Group, Run, Runs, group, paths, read
+from neft.schema import Strict
 from neft.storage import files
 
 SAME_SIZE = 0.1
@@ -111,6 +114,28 @@ FASTER = (
 )
 
 
+class Place(Strict):
+    """Where methods meet, and which pairs of them test which claim there."""
+
+    model: str
+    dataset: str
+    test: str
+    metric: str
+    claims: dict[str, tuple[tuple[str, str], ...]]
+
+
+class Evidence(Strict):
+    """What claims are judged by."""
+
+    runs: Runs = Field([])
+    """Those that take part in a claim."""
+    baseline: str
+    """The method that every run is compared with."""
+    places: tuple[Place, ...]
+    overlaps: tuple[str, ...]
+    """The analyses of overlaps."""
+
+
 @dataclass(frozen=True)
 class Test:
     """One comparison: where, of what, by how much better, and how surely (p None: no test was
@@ -135,29 +160,21 @@ class Finding:
     sheet: Sheet | None
 
 
-def findings(spec: Mapping[str, Any], root: Path) -> list[Finding]:
-    """Judge every claim.
-
-    spec: {runs, pairs: [{model, dataset, test, metric, claims: {claim: [[first, second], …]}}],
-    baseline, overlaps}.
-    """
-    groups = (
-        {(found.model, found.dataset, found.test): found for found in group(parse(spec["runs"]))}
-        if spec["runs"]
-        else {}
-    )
+def findings(evidence: Evidence, root: Path) -> list[Finding]:
+    """Judge every claim."""
+    groups = {(one.model, one.dataset, one.test): one for one in group(evidence.runs)}
     pairs = [
         pair
-        for pair in _pairs(spec["pairs"])
+        for pair in _pairs(evidence.places)
         if pair["claim"] != "lora" or _same_size(root, groups, pair)
     ]
     found = []
     for name, claim in {**BETTER, **AS_GOOD}.items():
         tests = [
-            _test(root, groups, pair, spec["baseline"]) for pair in pairs if pair["claim"] == name
+            _test(root, groups, pair, evidence.baseline) for pair in pairs if pair["claim"] == name
         ]
         found.append(_judge(claim, tests))
-    overlaps = [test for name in spec["overlaps"] for test in _overlaps(root, name)]
+    overlaps = [test for name in evidence.overlaps for test in _overlaps(root, name)]
     found.append(_judge(OVERLAP, overlaps))
     trainings = {
         (p["model"], p["dataset"], p["first"], p["second"]): (p["model"], p["dataset"], p["test"])
@@ -167,11 +184,11 @@ def findings(spec: Mapping[str, Any], root: Path) -> list[Finding]:
     return [*found, _convergence(root, groups, trainings)]
 
 
-def _pairs(places: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def _pairs(places: Sequence[Place]) -> Iterator[dict[str, str]]:
     """{model, dataset, test, metric, claim, first, second} of every pair of methods."""
     for place in places:
-        where = {key: place[key] for key in ("model", "dataset", "test", "metric")}
-        for claim, pairs in place["claims"].items():
+        where = place.model_dump(include={"model", "dataset", "test", "metric"})
+        for claim, pairs in place.claims.items():
             yield from (
                 where | {"claim": claim, "first": first, "second": second}
                 for first, second in pairs

@@ -4,6 +4,7 @@ numbers.
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullLocator
 
+from neft import script
+from neft.schema import Strict
 from neft.storage.files import atomic
 
 # Okabe and Ito's colours, safe for the colour-blind; line style and marker tell the same apart in
@@ -53,6 +56,14 @@ _STYLE = {
     "legend.frameon": False,
     "pdf.fonttype": 42,  # text stays text in the PDF
 }
+
+
+def parser(doc: str | None, spec: type[Strict] = Strict) -> ArgumentParser:
+    """The command line of a script that draws: `neft.script.parser` with `--png` and `--pdf`."""
+    result = script.parser(doc, spec)
+    for kind in ("png", "pdf"):
+        result.add_argument(f"--{kind}", required=True, help="file to write")
+    return result
 
 
 @dataclass(frozen=True)

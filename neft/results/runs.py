@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
 
 from neft.errors import NeftError
 from neft.results.layout import Layout
@@ -97,8 +99,8 @@ def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
     return list(found)
 
 
-def spell(runs: Iterable[Run]) -> list[dict[str, Any]]:
-    """Runs for a spec, as `parse` reads them: neighbours that differ in their seed alone are one
+def to_spec(runs: Iterable[Run]) -> list[dict[str, Any]]:
+    """Runs for a spec, as `from_spec` reads them: neighbours that differ in their seed alone are one
     entry with a list of seeds.
 
     A spec is one argument of a command, and Linux allows 128 KiB for one: a large experiment has a
@@ -111,7 +113,7 @@ def spell(runs: Iterable[Run]) -> list[dict[str, Any]]:
     return found
 
 
-def parse(values: Sequence[dict[str, Any]]) -> list[Run]:
+def from_spec(values: Sequence[dict[str, Any]]) -> list[Run]:
     """Read runs from a spec, each once, in the order given. Raises NeftError if there are none."""
     if not values:
         raise NeftError("runs: there is nothing to show; give at least one run")
@@ -121,6 +123,10 @@ def parse(values: Sequence[dict[str, Any]]) -> list[Run]:
         seeds = value["seed"] if isinstance(value["seed"], list) else [value["seed"]]
         found += [Run(**value | names | {"seed": seed}) for seed in seeds]
     return list(dict.fromkeys(found))
+
+
+Runs = Annotated[list[Run], PlainValidator(from_spec)]
+"""The type of a script's runs in its `Spec`."""
 
 
 def group(runs: Sequence[Run]) -> list[Group]:

@@ -55,18 +55,6 @@ class Request:
     mask: Any
     parts: tuple[MaskSpec, ...] = ()
 
-    @classmethod
-    def read(cls, spec: Mapping[str, Any]) -> Request:
-        """From a mask's settings as plain values; of a union that is topped up `of` holds the
-        settings of the parts. Raises NeftError.
-        """
-        blocks = spec["of"] if spec.get("refill") else []
-        parts = tuple(plugins.settings("selectors", block) for block in blocks)
-        named = {"of": [block["kind"] for block in blocks]} if blocks else {}
-        # Of a file its content counts: the rule's spec has no path.
-        given = {"path": ""} if spec["kind"] == "file" else {}
-        return cls(plugins.settings("selectors", {**spec, **named, **given}), parts)
-
 
 @dataclass(frozen=True)
 class _Ranked:

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", type=Path, required=True, help="write the losses by step")
 
 
-def inputs(args: argparse.Namespace, mask: Path | None = None) -> TuneInputs:
+def inputs(
+    args: argparse.Namespace, trust_remote_code: bool, mask: Path | None = None
+) -> TuneInputs:
     """What the arguments say of a run's inputs."""
     return TuneInputs(
         model=args.model,
@@ -41,5 +43,5 @@ def inputs(args: argparse.Namespace, mask: Path | None = None) -> TuneInputs:
         dev=args.dev,
         checkpoints=args.checkpoints,
         mask=mask,
-        **args.spec["model"],
+        trust_remote_code=trust_remote_code,
     )

@@ -48,7 +48,8 @@ class TuneSettings:
     method: Method
     """The `Spec` of a plug-in of `neft/training/methods/`, with one learning rate."""
     training: Training
-    task: dict[str, Any]
+    task: Any
+    """The `Spec` of a plug-in of `neft/data/tasks/`."""
     seed: int
     schedule: Schedule = field(default_factory=Schedule)
 
@@ -81,7 +82,7 @@ class RunIdentity:
         """
         return {
             **asdict(self),
-            "task": settings.task,
+            "task": settings.task.model_dump(mode="json"),
             # A mask is what its file holds, whatever it is called.
             "method": settings.method.model_dump(mode="json", exclude={"mask", "mask_from"}),
             "training": settings.training.model_dump(mode="json"),
@@ -179,7 +180,7 @@ def _examples(
 ) -> tuple[list[encode.Example], list[encode.Example], dict[str, dict[str, int]]]:
     """The train and dev rows as tokens, and how many of each were too long or cut."""
     spec, longest = settings.task, settings.training.max_length
-    task = plugins.load("tasks", spec["kind"])
+    task = plugins.load("tasks", spec.kind)
     stops = encode.stop_tokens(model, tokenizer)
     train, of_train = encode.examples(
         tokenizer, files.read_rows(inputs.train), task, spec, stops, longest

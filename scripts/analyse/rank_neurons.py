@@ -5,9 +5,6 @@ Reads   MODEL/                     the base model
         rows.jsonl                 rows of the task: prompt and answer are read as one text each
 Writes  RANKING (safetensors)      per module float32 [neurons], the highest Pearson correlation with a hidden state, and bool
                                    [neurons], whether tuning trained it
-
-The spec: {model: {trust_remote_code}, task, rows (null: all), max_length, modules, against,
-pooling}.
 """
 
 from __future__ import annotations
@@ -15,41 +12,54 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from neft import plugins
 from neft.analysis import utilization
-from neft.core import neurons
-from neft.core.delta import Delta, apply
+from neft.core import neurons, tuned
+from neft.core.delta import Delta
 from neft.data import encode
 from neft.errors import NeftError
-from neft.models import identity, runtime
+from neft.models import runtime
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """What the model reads, and what is correlated with what."""
+
+    task: Annotated[Any, plugins.block("tasks")]
+    rows: int | None
+    """How many of the rows, from the first; null: all."""
+    max_length: int
+    """Tokens of prompt and answer together; longer rows are left out."""
+    modules: tuple[str, ...]
+    against: Literal["before", "same-layer", "all"]
+    pooling: Literal["token", "mean"]
+    trust_remote_code: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = arguments().parse_args(argv)
-    spec = args.spec
+    spec: Spec = args.spec
     device = runtime.start(args.threads)
-    task = plugins.load("tasks", spec["task"]["kind"])
-    rows = files.read_rows(args.rows)[: spec["rows"]]
+    task = plugins.load("tasks", spec.task.kind)
+    rows = files.read_rows(args.rows)[: spec.rows]
 
-    base_hash = identity.base_hash(args.model, **spec["model"])
     # Float32 on every device: a rank may hang on the last digit of a bfloat16 state.
-    model, tokenizer = runtime.load_model(args.model, "float32", **spec["model"])
-    delta = Delta.load(args.delta) if args.delta else None
-    if delta:
-        apply(model, delta, base_hash)
-    model.to(device).eval()
+    model, tokenizer, base_hash = tuned.load(
+        args.model, args.delta, "float32", device, spec.trust_remote_code
+    )
     stops = encode.stop_tokens(model, tokenizer)
-    texts, _ = encode.examples(tokenizer, rows, task, spec["task"], stops, spec["max_length"])
+    texts, _ = encode.examples(tokenizer, rows, task, spec.task, stops, spec.max_length)
     if not texts:
         raise NeftError(
-            f"{args.rows}: none of {len(rows):,} rows has at most {spec['max_length']:,} tokens;"
+            f"{args.rows}: none of {len(rows):,} rows has at most {spec.max_length:,} tokens;"
             " raise max_length"
         )
-    sites = neurons.find(model, spec["modules"])
-    settings = {key: spec[key] for key in ("against", "pooling")}
+    sites = neurons.find(model, spec.modules)
+    settings = {"against": spec.against, "pooling": spec.pooling}
     scores = utilization.utilization(
         model, [text["input_ids"] for text in texts], sites, **settings, memory=args.memory
     )
@@ -57,14 +67,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     utilization.save(
         args.ranking,
         scores,
-        utilization.trained(delta, sites),
+        utilization.trained(Delta.load(args.delta) if args.delta else None, sites),
         {"base_hash": base_hash, "text": text},
     )
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    result = parser(__doc__)
+    result = parser(__doc__, Spec)
     result.add_argument(
         "--model", type=Path, required=True, help="base model, a Hugging Face directory"
     )

@@ -3,8 +3,6 @@
 Writes  <folder>/       the files that match, as in the repository
         <record>.json   {repo, revision, repo_type, files: {name: sha256}}
 
---spec  {"repo": "owner/name", "revision": 40 hexadecimal digits, "repo_type": "model" or "dataset", "patterns": ["*.json", …]}
-
 With HF_HUB_OFFLINE=1 nothing but the cache (HF_HUB_CACHE) is asked.
 """
 
@@ -15,29 +13,42 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neft.data.sources.hub import UNPINNED
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files, folders
 
 
+class Spec(Strict):
+    """What to fetch."""
+
+    repo: str
+    """`owner/name`."""
+    revision: str
+    """The commit, 40 hexadecimal digits."""
+    repo_type: Literal["model", "dataset"]
+    patterns: tuple[str, ...]
+    """Which files: `*.json` …"""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--folder", required=True)
     arguments.add_argument("--record", required=True)
     args = arguments.parse_args(argv)
 
-    spec = args.spec
+    spec: Spec = args.spec
     found = download(spec)
     names = [
         name
         for name in folders.contents(found)
-        if any(fnmatchcase(name, pattern) for pattern in spec["patterns"])
+        if any(fnmatchcase(name, pattern) for pattern in spec.patterns)
     ]
     if not names:
-        raise NeftError(f"{title(spec)}: no file matches {', '.join(spec['patterns'])}")
+        raise NeftError(f"{title(spec)}: no file matches {', '.join(spec.patterns)}")
     with folders.atomic(args.folder) as folder:
         for name in names:
             blob = (found / name).resolve()  # the cache's files are links to its blobs
@@ -45,19 +56,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             folders.link(blob, folder / name)
         sums = folders.hashes(folder)
     record = {
-        "repo": spec["repo"],
-        "revision": spec["revision"],
-        "repo_type": spec["repo_type"],
+        "repo": spec.repo,
+        "revision": spec.revision,
+        "repo_type": spec.repo_type,
         "files": sums,
     }
     files.write_json(args.record, record)
 
 
-def download(spec: dict[str, Any]) -> Path:
+def download(spec: Spec) -> Path:
     """The snapshot in the cache, completed from the hub. Raises NeftError that says what to do."""
-    if spec["revision"] == UNPINNED:
+    if spec.revision == UNPINNED:
         raise NeftError(
-            f"{spec['repo_type']} {spec['repo']}: `revision` is forty zeros, which stand for a"
+            f"{spec.repo_type} {spec.repo}: `revision` is forty zeros, which stand for a"
             " commit that has yet to be filled in: put a repository that holds this corpus, and"
             " its commit, into the configuration (its comments say more)"
         )
@@ -72,10 +83,10 @@ def download(spec: dict[str, Any]) -> Path:
     get_session().event_hooks["request"].append(limit)
     try:
         found = snapshot_download(
-            spec["repo"],
-            repo_type=spec["repo_type"],
-            revision=spec["revision"],
-            allow_patterns=spec["patterns"],
+            spec.repo,
+            repo_type=spec.repo_type,
+            revision=spec.revision,
+            allow_patterns=spec.patterns,
         )
     except GatedRepoError as error:
         raise NeftError(
@@ -93,8 +104,8 @@ def download(spec: dict[str, Any]) -> Path:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise NeftError(
             f"{title(spec)}: not in the cache and the hub can't be reached: {first}\nOn a machine"
-            f" with a network run\n  hf download {spec['repo']} --repo-type {spec['repo_type']}"
-            f" --revision {spec['revision']}\nthen copy its cache here and set HF_HUB_CACHE to it,"
+            f" with a network run\n  hf download {spec.repo} --repo-type {spec.repo_type}"
+            f" --revision {spec.revision}\nthen copy its cache here and set HF_HUB_CACHE to it,"
             " and HF_HUB_OFFLINE=1."
         ) from error
     return Path(found)
@@ -132,8 +143,8 @@ def check(file: Path) -> None:
         )
 
 
-def title(spec: dict[str, Any]) -> str:
-    return f"{spec['repo_type']} {spec['repo']} at {spec['revision'][:12]}"
+def title(spec: Spec) -> str:
+    return f"{spec.repo_type} {spec.repo} at {spec.revision[:12]}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ installed or run.
 Writes  <file>          the wheel (.whl) or sdist (.tar.gz) as published
         <record>.json   {package, version, file, sha256, bytes}
 
---spec  {"package": name, "version": exact version, "distribution": "wheel" or "sdist", "sha256": 64 hexadecimal digits}
-
 pip downloads wheels, and its settings hold for both (indexes, certificates; PIP_FIND_LINKS and
 PIP_NO_INDEX without a network).
 """
@@ -20,37 +18,49 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from neft import progress
 from neft.data import package_index
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 LAST_LINES = 5
 
 
+class Spec(Strict):
+    """Which file of which package."""
+
+    package: str
+    version: str
+    """The exact version."""
+    distribution: Literal["wheel", "sdist"]
+    sha256: str
+    """64 hexadecimal digits."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--file", required=True, type=Path)
     arguments.add_argument("--record", required=True)
     args = arguments.parse_args(argv)
 
-    spec = args.spec
+    spec: Spec = args.spec
     args.file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.file.parent, prefix=".fetch.") as scratch:
         file = (
             download_wheel(spec, Path(scratch))
-            if spec["distribution"] == "wheel"
+            if spec.distribution == "wheel"
             else download_sdist(spec, Path(scratch))
         )
         found = files.sha256(file)
-        if found != spec["sha256"]:
+        if found != spec.sha256:
             raise wrong_hash(spec, found)
         record = {
-            "package": spec["package"],
-            "version": spec["version"],
+            "package": spec.package,
+            "version": spec.version,
             "file": file.name,
             "sha256": found,
         }
@@ -58,11 +68,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         file.replace(args.file)
 
 
-def download_sdist(spec: dict[str, Any], scratch: Path) -> Path:
+def download_sdist(spec: Spec, scratch: Path) -> Path:
     """Fetch the sdist into `scratch`. Raises NeftError that says what to do if that fails."""
-    package, version = spec["package"], spec["version"]
+    package, version = spec.package, spec.version
     try:
-        return package_index.download_sdist(package, version, spec["sha256"], scratch)
+        return package_index.download_sdist(package, version, spec.sha256, scratch)
     except NeftError as error:
         raise NeftError(
             f"{error}\nWithout a network here, download the file from the package's page where"
@@ -71,13 +81,13 @@ def download_sdist(spec: dict[str, Any], scratch: Path) -> Path:
         ) from error
 
 
-def download_wheel(spec: dict[str, Any], scratch: Path) -> Path:
+def download_wheel(spec: Spec, scratch: Path) -> Path:
     """Let pip fetch the wheel below `scratch`. Raises NeftError that says what to do if it
     can't.
     """
-    pinned = f"{spec['package']}=={spec['version']}"
+    pinned = f"{spec.package}=={spec.version}"
     requirements = scratch / "requirements.txt"
-    requirements.write_text(f"{pinned} --hash=sha256:{spec['sha256']}\n")
+    requirements.write_text(f"{pinned} --hash=sha256:{spec.sha256}\n")
     log = scratch / "pip.log"
     command = [
         sys.executable,
@@ -132,10 +142,10 @@ def size(path: Path) -> int:
         return 0
 
 
-def wrong_hash(spec: dict[str, Any], found: str) -> NeftError:
+def wrong_hash(spec: Spec, found: str) -> NeftError:
     return NeftError(
-        f"{spec['package']}=={spec['version']}: refused, the {spec['distribution']}'s sha256 is"
-        f" {found}, but the configuration pins {spec['sha256']}; correct `sha256` only if you trust"
+        f"{spec.package}=={spec.version}: refused, the {spec.distribution}'s sha256 is"
+        f" {found}, but the configuration pins {spec.sha256}; correct `sha256` only if you trust"
         " the new file"
     )
 

@@ -3,26 +3,38 @@
 Reads   paths         what the source needs: wheels, fetched hub folders or the user's own files
 Writes  pool.jsonl    rows {"id": n, …fields of the task}
         counts.json   {read, kept, dropped: {reason: n}}, and for a derived source what it is made of: {made_of: {part: {…}}}
-
---spec  {"source": {"kind": …}, "shares": [how many of the paths each part of a derived source has], "task": {"kind": …},
-        "filter": {…}, "seed": n, or null for the source's own order}
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 from neft import plugins
 from neft.data import records
-from neft.data.pool import make_pool
+from neft.data.pool import Filter, make_pool
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """How the pool is made."""
+
+    source: Annotated[Any, plugins.block("sources")]
+    shares: tuple[int, ...]
+    """How many of the paths each part of the source has, in order; of one without parts, all."""
+    task: str
+    """The kind of task, which says what fields a row has."""
+    filter: Filter
+    seed: int | None
+    """Decides the order of rows; null leaves the source's."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument(
         "--paths", nargs="+", required=True, type=Path, help="what the source is read from"
     )
@@ -30,12 +42,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--counts", required=True)
     args = arguments.parse_args(argv)
 
-    spec = args.spec
-    task = plugins.load("tasks", spec["task"]["kind"])
-    found, made_of = records.read(
-        spec["source"], args.paths, spec.get("shares", [len(args.paths)]), task
-    )
-    rows, counts = make_pool(found, task, spec["filter"], spec["seed"])
+    spec: Spec = args.spec
+    task = plugins.load("tasks", spec.task)
+    found, made_of = records.read(spec.source, args.paths, spec.shares, task)
+    rows, counts = make_pool(found, task, spec.filter, spec.seed)
     if not rows:
         dropped = (
             ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items() if count)

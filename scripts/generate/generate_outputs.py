@@ -9,8 +9,6 @@ Writes  outputs.jsonl       {id, source, reference, output (as the task reads it
         stats.json          {seconds, tokens, tokens_per_second, unfinished, extra_lines, cut (documents that lost their end),
                             precision, threads, device}
         PARTS/              while it runs; started again after a kill it goes on from there
-
-The spec: {model: {trust_remote_code}, task, generation: {max_new_tokens, precision}}.
 """
 
 from __future__ import annotations
@@ -18,51 +16,49 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from neft import plugins
-from neft.core import delta
+from neft.core import tuned
 from neft.data import encode
 from neft.generation import decoding
 from neft.generation.likelihood import log_likelihoods
-from neft.generation.settings import Generation
-from neft.models import identity, runtime
+from neft.models import runtime
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 Outputs = tuple[list[dict[str, Any]], float]
 
 
+class Spec(Strict):
+    """The prompts, and how they are answered."""
+
+    task: Annotated[Any, plugins.block("tasks")]
+    max_new_tokens: int
+    precision: Literal["float32", "bfloat16"]
+    trust_remote_code: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = arguments().parse_args(argv)
-    settings, task_spec = Generation.model_validate(args.spec["generation"]), args.spec["task"]
+    spec: Spec = args.spec
     device = runtime.start(args.threads)
-    precision = settings.precision
-    task = plugins.load("tasks", task_spec["kind"])
-
-    base_hash = identity.base_hash(args.model, **args.spec["model"])
-    model, tokenizer = runtime.load_model(args.model, precision, **args.spec["model"])
-    if args.delta:
-        delta.apply(model, delta.Delta.load(args.delta), base_hash)
-    model.to(device).eval()
-    rows, cut = encode.shorten(tokenizer, files.read_rows(args.test), task, task_spec)
+    task = plugins.load("tasks", spec.task.kind)
+    loaded = tuned.load(args.model, args.delta, spec.precision, device, spec.trust_remote_code)
+    rows, cut = encode.shorten(loaded.tokenizer, files.read_rows(args.test), task, spec.task)
     resumable = {
-        "batch_size": args.batch_size or settings.batch_size,
+        "batch_size": args.batch_size,
         "parts": args.parts,
         "identity": {
-            "spec": args.spec,
-            "precision": precision,
-            "base_hash": base_hash,
+            "spec": spec.model_dump(mode="json"),
+            "base_hash": loaded.base_hash,
             "delta": files.sha256(args.delta) if args.delta else None,
             "test": files.sha256(args.test),
         },
     }
-    if task.choices(task_spec):
-        outputs, seconds = compare(model, tokenizer, rows, task, task_spec, args.test, resumable)
-    else:
-        outputs, seconds = write(
-            model, tokenizer, rows, task, task_spec, args.test, resumable, settings.max_new_tokens
-        )
+    answer = compare if task.choices(spec.task) else write
+    outputs, seconds = answer(loaded, rows, task, spec, args.test, resumable)
     files.write_rows(args.outputs, outputs)
     tokens = sum(row["tokens"] for row in outputs)
     stats = {
@@ -70,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "tokens": tokens,
         "tokens_per_second": round(tokens / seconds, 1),
         "unfinished": sum(not row["finished"] for row in outputs),
-        "extra_lines": sum(task.read(row["text"], task_spec)[1] for row in outputs),
+        "extra_lines": sum(task.read(row["text"], spec.task)[1] for row in outputs),
         "cut": cut,
-        "precision": precision,
+        "precision": spec.precision,
         "threads": args.threads,
         "device": runtime.device_name(device),
     }
@@ -81,47 +77,49 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def write(
-    model: Any,
-    tokenizer: Any,
+    loaded: tuned.TunedModel,
     rows: Sequence[Mapping[str, Any]],
     task: Any,
-    spec: Mapping[str, Any],
+    spec: Spec,
     where: Path,
     resumable: Mapping[str, Any],
-    limit: int,
 ) -> Outputs:
-    """Generate up to `limit` tokens for every row; and the seconds."""
-    prompts = [encode.prompt_ids(tokenizer, task.messages(row, spec)) for row in rows]
+    """Generate an answer to every row; and the seconds."""
+    model, tokenizer, limit = loaded.model, loaded.tokenizer, spec.max_new_tokens
+    prompts = [encode.prompt_ids(tokenizer, task.messages(row, spec.task)) for row in rows]
     encode.check_room([len(prompt) + limit for prompt in prompts], rows, model, where)
     stops = encode.stop_tokens(model, tokenizer)
     answers, seconds = decoding.generate(model, prompts, stops, limit=limit, **resumable)
     outputs = []
     for row, answer in zip(rows, answers, strict=True):
-        text = tokenizer.decode(answer.tokens, skip_special_tokens=True)
+        text = str(tokenizer.decode(answer.tokens, skip_special_tokens=True))
         # `tokens` counts the end token too.
         rest = {
             "text": text,
             "finished": answer.finished,
             "tokens": len(answer.tokens) + answer.finished,
         }
-        outputs.append({**asked(row, task, spec), "output": task.read(text, spec)[0], **rest})
+        output = task.read(text, spec.task)[0]
+        outputs.append({**asked(row, task, spec), "output": output, **rest})
     return outputs, seconds
 
 
 def compare(
-    model: Any,
-    tokenizer: Any,
+    loaded: tuned.TunedModel,
     rows: Sequence[Mapping[str, Any]],
     task: Any,
-    spec: Mapping[str, Any],
+    spec: Spec,
     where: Path,
     resumable: Mapping[str, Any],
 ) -> Outputs:
     """Take the likeliest of the task's answers for every row (of equally likely ones the first);
     and the seconds.
     """
-    words, stops = task.choices(spec), encode.stop_tokens(model, tokenizer)
-    encoded = [encode.choices(tokenizer, task.messages(row, spec), words, stops) for row in rows]
+    model, tokenizer = loaded.model, loaded.tokenizer
+    words, stops = task.choices(spec.task), encode.stop_tokens(model, tokenizer)
+    encoded = [
+        encode.choices(tokenizer, task.messages(row, spec.task), words, stops) for row in rows
+    ]
     prompts, answers = [prompt for prompt, _ in encoded], [answer for _, answer in encoded]
     encode.check_room(
         [len(prompt) + max(map(len, some)) for prompt, some in encoded], rows, model, where
@@ -142,14 +140,18 @@ def compare(
     return outputs, seconds
 
 
-def asked(row: Mapping[str, Any], task: Any, spec: Mapping[str, Any]) -> dict[str, Any]:
+def asked(row: Mapping[str, Any], task: Any, spec: Spec) -> dict[str, Any]:
     """What stands in a row of the outputs whatever was answered."""
-    return {"id": row["id"], "source": task.source(row, spec), "reference": task.target(row, spec)}
+    return {
+        "id": row["id"],
+        "source": task.source(row),
+        "reference": task.target(row, spec.task),
+    }
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    result = parser(__doc__)
+    result = parser(__doc__, Spec)
     result.add_argument(
         "--model", type=Path, required=True, help="base model, a Hugging Face directory"
     )
@@ -157,7 +159,7 @@ def arguments() -> argparse.ArgumentParser:
         "--delta", type=Path, help="what tuning changed in it; without it the untuned model answers"
     )
     result.add_argument("--test", type=Path, required=True, help="rows to answer")
-    result.add_argument("--batch-size", type=int, help="prompts at once; default: the spec's")
+    result.add_argument("--batch-size", type=int, required=True, help="prompts at once")
     result.add_argument("--threads", type=int, default=1, help="CPU threads")
     result.add_argument(
         "--parts",

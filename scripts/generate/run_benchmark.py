@@ -11,8 +11,6 @@ Writes  outputs.jsonl       {id, source, reference, output, text, finished, toke
         stats.json          {seconds, tokens, tokens_per_second, unfinished, cut (prompts longer than the model's context),
                             precision, threads, device, lm_eval (its version), results (its own aggregates by task)}
         PARTS/              while it runs; started again after a kill it goes on from there
-
-The spec: {model: {trust_remote_code}, task, generation: {precision}}.
 """
 
 from __future__ import annotations
@@ -23,39 +21,46 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 
 from neft import plugins
-from neft.core import delta
+from neft.core import tuned
 from neft.generation import decoding, harness
 from neft.generation.decoding import Answer
-from neft.models import identity, runtime
+from neft.models import runtime
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
+
+
+class Spec(Strict):
+    """The benchmark, and in which precision it is answered."""
+
+    task: Annotated[Any, plugins.block("tasks")]
+    precision: Literal["float32", "bfloat16"]
+    trust_remote_code: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = arguments().parse_args(argv)
     device = runtime.start(args.threads)
-    spec = args.spec["task"]
-    precision = args.spec["generation"]["precision"]
-    task = plugins.load("tasks", spec["kind"])
+    spec: Spec = args.spec
+    task = plugins.load("tasks", spec.task.kind)
     rows = files.read_rows(args.test)
     examples = files.read_rows(args.examples) if args.examples else []
     with tempfile.TemporaryDirectory() as scratch:
         if args.punkt:
             task.stage(args.punkt, Path(scratch))
         tasks = task.benchmark(
-            rows, examples, spec
+            rows, examples, spec.task
         )  # before the model is read: mistakes in the data show at once
-        engine = load(args, device, precision, task.chat(spec))
-        samples, results = harness.run(tasks, engine, spec.get("system"))
+        engine = load(args, device, task.chat(spec.task))
+        system = getattr(spec.task, "system", None)
+        samples, results = harness.run(tasks, engine, system)
     outputs = {
-        sample["doc"]["id"]: output(
-            sample, task, spec, engine.answers.get((name, sample["doc_id"]))
-        )
+        sample["doc"]["id"]: output(sample, task, engine.answers.get((name, sample["doc_id"])))
         for name, found in samples.items()
         for sample in found
     }
@@ -67,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "tokens_per_second": round(tokens / engine.seconds, 1),
         "unfinished": sum(not row["finished"] for row in outputs.values()),
         "cut": engine.cut,
-        "precision": precision,
+        "precision": spec.precision,
         "threads": args.threads,
         "device": runtime.device_name(device),
         "lm_eval": metadata.version("lm_eval"),
@@ -77,25 +82,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     decoding.discard(args.parts)
 
 
-def load(
-    args: argparse.Namespace, device: torch.device, precision: str, chat: bool
-) -> harness.Engine:
+def load(args: argparse.Namespace, device: torch.device, chat: bool) -> harness.Engine:
     """The model with what tuning changed in it, as lm-eval takes it."""
-    base_hash = identity.base_hash(args.model, **args.spec["model"])
-    model, tokenizer = runtime.load_model(args.model, precision, **args.spec["model"])
-    if args.delta:
-        delta.apply(model, delta.Delta.load(args.delta), base_hash)
-    model.to(device).eval()
+    spec: Spec = args.spec
+    loaded = tuned.load(args.model, args.delta, spec.precision, device, spec.trust_remote_code)
     return harness.Engine(
-        model,
-        tokenizer,
+        loaded.model,
+        loaded.tokenizer,
         chat=chat,
         batch_size=args.batch_size,
         parts=args.parts,
         identity={
-            "spec": args.spec,
-            "precision": precision,
-            "base_hash": base_hash,
+            "spec": spec.model_dump(mode="json"),
+            "base_hash": loaded.base_hash,
             "delta": files.sha256(args.delta) if args.delta else None,
             "test": files.sha256(args.test),
             "examples": files.sha256(args.examples) if args.examples else None,
@@ -103,14 +102,12 @@ def load(
     )
 
 
-def output(
-    sample: dict[str, Any], task: ModuleType, spec: dict[str, Any], answer: Answer | None
-) -> dict[str, Any]:
+def output(sample: dict[str, Any], task: ModuleType, answer: Answer | None) -> dict[str, Any]:
     """One row of the outputs; answer: what was generated, None where likelihoods were compared."""
     outcome = task.outcome(sample)
     return {
         "id": sample["doc"]["id"],
-        "source": task.source(sample["doc"], spec),
+        "source": task.source(sample["doc"]),
         **{key: outcome.pop(key) for key in ("reference", "output", "text")},
         "finished": answer is None or answer.finished,
         "tokens": len(answer.tokens) + answer.finished if answer else 0,
@@ -120,7 +117,7 @@ def output(
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    result = parser(__doc__)
+    result = parser(__doc__, Spec)
     result.add_argument(
         "--model", type=Path, required=True, help="base model, a Hugging Face directory"
     )

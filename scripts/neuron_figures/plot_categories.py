@@ -3,8 +3,6 @@ models.
 
 Reads   categories.json   as count_categories writes it
 Writes  categories.png, categories.pdf
-
---spec  {}: the file says all
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from matplotlib.axes import Axes
 
 from neft.analysis.ranking import by_pair, reach
 from neft.reporting import figures
-from neft.script import parser, run
+from neft.script import run
 from neft.storage import files
 
 # Grey levels and hatches that stay apart in print.
@@ -29,10 +27,8 @@ LOOKS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__)
     arguments.add_argument("--categories", required=True)
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
     found = files.read_json(args.categories)

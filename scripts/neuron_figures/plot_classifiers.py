@@ -2,8 +2,6 @@
 
 Reads   mask.json …   records of masks that the selector `probe` chose: report {accuracy: [per layer], majority, classes, rows}
 Writes  classifiers.png, classifiers.pdf
-
---spec  {"masks": ["probe", …]}: a name for each file of --records, in the same order
 """
 
 from __future__ import annotations
@@ -11,20 +9,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neft.reporting import figures
-from neft.script import parser, run
+from neft.schema import Strict
+from neft.script import run
 from neft.storage.files import read_json
 
 
+class Spec(Strict):
+    """Which masks the records are of."""
+
+    masks: tuple[str, ...]
+    """A name for each file of `--records`, in the same order."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--records", nargs="+", required=True)
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
+    spec: Spec = args.spec
     reports = {
-        name: read_json(path)["report"]
-        for name, path in zip(args.spec["masks"], args.records, strict=True)
+        name: read_json(path)["report"] for name, path in zip(spec.masks, args.records, strict=True)
     }
     figure, axes = figures.panels(1, 1, 7.2, 3.6)
     axis = axes[0, 0]

@@ -2,8 +2,6 @@
 
 Reads   mask.safetensors …   as `neft.core.mask.NeuronMask` saves them
 Writes  neurons.png, neurons.pdf
-
---spec  {"masks": ["similarity", …]}: a name for each file of --masks, in the same order
 """
 
 from __future__ import annotations
@@ -14,19 +12,26 @@ import numpy as np
 
 from neft.analysis import neuron_arrays
 from neft.reporting import figures
-from neft.script import parser, run
+from neft.schema import Strict
+from neft.script import run
+
+
+class Spec(Strict):
+    """Which masks the files are."""
+
+    masks: tuple[str, ...]
+    """A name for each file of `--masks`, in the same order."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--masks", nargs="+", required=True)
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
+    spec: Spec = args.spec
     masks = {
         name: neuron_arrays.load_mask(path)
-        for name, path in zip(args.spec["masks"], args.masks, strict=True)
+        for name, path in zip(spec.masks, args.masks, strict=True)
     }
     maps = {name: neuron_arrays.shares(mask) for name, mask in masks.items()}
     rows = max(len(projections) for projections, _ in maps.values())

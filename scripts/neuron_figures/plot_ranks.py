@@ -3,8 +3,6 @@ ranking, and over all.
 
 Reads   ranks.json   as compare_ranks writes it
 Writes  ranks.png, ranks.pdf
-
---spec  {}: the file says all
 """
 
 from __future__ import annotations
@@ -18,15 +16,13 @@ from matplotlib.axes import Axes
 
 from neft.analysis.ranking import by_pair, reach
 from neft.reporting import figures
-from neft.script import parser, run
+from neft.script import run
 from neft.storage import files
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__)
     arguments.add_argument("--ranks", required=True)
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
     found = files.read_json(args.ranks)

@@ -3,8 +3,6 @@
 Reads   distances.safetensors   as `neft.selection.similarity` saves them: 0 unmoved … 2 reversed (1 − cosine similarity)
         mask.safetensors …      as `neft.core.mask.NeuronMask` saves them
 Writes  similarity.png, similarity.pdf
-
---spec  {"masks": ["similarity", …]}: a name for each file of --masks, in the same order; may be empty
 """
 
 from __future__ import annotations
@@ -18,18 +16,24 @@ from matplotlib.transforms import blended_transform_factory
 from neft.analysis import neuron_arrays
 from neft.errors import NeftError
 from neft.reporting import figures
-from neft.script import parser, run
+from neft.schema import Strict
+from neft.script import run
 
 LINE = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": 0, "color": figures.SOFT, "linewidth": 1}
 """A cut's line, where it leaves the panel."""
 
 
+class Spec(Strict):
+    """Which masks the files are."""
+
+    masks: tuple[str, ...]
+    """A name for each file of `--masks`, in the same order."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--distances", required=True)
     arguments.add_argument("--masks", nargs="*", default=[])
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
     distances = neuron_arrays.load_distances(args.distances)
@@ -40,9 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     moved = np.concatenate(list(kinds.values()))
     if not (moved > 0).any():
         raise NeftError(f"{args.distances}: no neuron moved at all; the probe trained nothing")
+    spec: Spec = args.spec
     masks = {
         name: neuron_arrays.load_mask(path)
-        for name, path in zip(args.spec["masks"], args.masks, strict=True)
+        for name, path in zip(spec.masks, args.masks, strict=True)
     }
     cuts = {name: neuron_arrays.cut(distances, mask) for name, mask in masks.items()}
 

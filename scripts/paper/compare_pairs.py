@@ -3,40 +3,53 @@
 Reads   OUTPUTS (jsonl)     outputs of every method, on the same rows
         SEGMENTS (json)     scores of their segments, for a metric that another rule computes (COMET)
 Writes  pairs.json          {signature, pairs: [{first, second, first_value, second_value, p}]}
-
---spec  {"metric": {"kind", …}, "language": of the outputs, "methods": [names, in the order of the files],
-        "pairs": [[first, second], …]}
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
 from neft import plugins
+from neft.schema import Strict
 from neft.scoring import significance
 from neft.scoring.rows import check_aligned, read_rows
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """The metric, the language of the outputs, and who is compared with whom."""
+
+    metric: Annotated[Any, plugins.block("metrics")]
+    language: str
+    methods: tuple[str, ...]
+    """In the order of the files."""
+    pairs: tuple[tuple[str, str], ...]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--outputs", nargs="+", required=True)
     arguments.add_argument("--segments", nargs="+")
     arguments.add_argument("--pairs", required=True)
     args = arguments.parse_args(argv)
 
-    block, language = args.spec["metric"], args.spec["language"]
-    metric, options = plugins.load("metrics", block["kind"]), plugins.settings("metrics", block)
+    spec: Spec = args.spec
+    metric, options, language = (
+        plugins.load("metrics", spec.metric.kind),
+        spec.metric,
+        spec.language,
+    )
     segments = args.segments or [None] * len(args.outputs)
     rows = {
         name: read_rows(outputs, scored)
-        for name, outputs, scored in zip(args.spec["methods"], args.outputs, segments, strict=True)
+        for name, outputs, scored in zip(spec.methods, args.outputs, segments, strict=True)
     }
     # Counted once for each method, not once for each pair.
     statistics = {name: metric.statistics(one, options, language) for name, one in rows.items()}
     found, signature = [], None
-    for first, second in args.spec["pairs"]:
+    for first, second in spec.pairs:
         check_aligned(rows[first], rows[second], first, second)
         counted = metric.signature(rows[first], options, language)
         result = significance.compare(

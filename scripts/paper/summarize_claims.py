@@ -2,34 +2,38 @@
 
 Reads   results/<name>/{score,compare,pairs,tune,tables}/…   scores, paired tests, sizes and losses of runs, overlaps
 Writes  summary.md   a verdict for each claim, with the tests behind it
-
---spec  {"name", "baseline": "full", "runs": [as for make_table], "pairs": [{"model", "dataset", "test", "metric",
-        "claims": {claim: [[first, second], …]}}, …], "overlaps": [names], "trials": {method: number}}
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from neft.paper import verdicts
 from neft.paper.paired import LEVEL
 from neft.reporting.typeset import Cell, Sheet, markdown_table
-from neft.results import runs
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(verdicts.Evidence):
+    """What the page says beside the claims."""
+
+    name: str
+    """Of the experiment."""
+    trials: dict[str, int]
+    """How many each tuned method had."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
     arguments.add_argument("--summary", type=Path, required=True)
     args = arguments.parse_args(argv)
     files.write_text(args.summary, text(args.spec, verdicts.findings(args.spec, args.results)))
 
 
-def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
+def text(spec: Spec, found: Sequence[verdicts.Finding]) -> str:
     """The page: all verdicts at a glance, how they were come by, then each with its tests."""
     glance = Sheet(
         "",
@@ -37,9 +41,9 @@ def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
         [[Cell(finding.claim), Cell(finding.verdict, bold=True)] for finding in found],
         [],
     )
-    seeds = len({run.seed for run in runs.parse(spec["runs"])}) if spec["runs"] else 0
+    seeds = len({run.seed for run in spec.runs})
     parts = [
-        f"# Which of the publication's claims hold in `{spec['name']}`",
+        f"# Which of the publication's claims hold in `{spec.name}`",
         markdown_table(glance),
         (
             "A claim is judged by paired tests on the test rows, in each experiment's first"
@@ -51,7 +55,7 @@ def text(spec: Mapping[str, Any], found: Sequence[verdicts.Finding]) -> str:
             " below 1 / (n + 1), however clear the difference. Tests that share models or rows"
             " are not independent."
         ),
-        _trials(spec["trials"]),
+        _trials(spec.trials),
     ]
     for finding in found:
         parts += [

@@ -5,9 +5,6 @@ Writes  main.csv    every number in full, a row per model, dataset, test set and
         main.md     the same for people: rounded, best marked, with notes
         main.tex    the same with booktabs
         main.html   the same for the report
-
---spec  {"title": "…", "baseline": "full", "runs": [{"model", "dataset", "method", "kind", "seed", "test", "metrics": [names],
-        "compare": [names]}, …]}; methods come in the order of the runs, a list of seeds stands for a run of each
 """
 
 from __future__ import annotations
@@ -18,25 +15,33 @@ from neft.reporting import table_files
 from neft.reporting.main_table import records, sheet
 from neft.reporting.summary import rows
 from neft.results import runs
+from neft.results.runs import Runs
+from neft.schema import Strict
 from neft.script import parser, run
 
 
+class Spec(Strict):
+    """What the table shows: methods in the order of the runs."""
+
+    title: str
+    baseline: str
+    runs: Runs
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
     table_files.arguments(arguments)
     args = arguments.parse_args(argv)
 
-    baseline = args.spec["baseline"]
-    tables = [
-        (group, rows(args.results, group, baseline))
-        for group in runs.group(runs.parse(args.spec["runs"]))
-    ]
+    spec: Spec = args.spec
+    baseline = spec.baseline
+    tables = [(group, rows(args.results, group, baseline)) for group in runs.group(spec.runs)]
     sheets = [sheet(group, table, baseline) for group, table in tables]
     lead = (
         "One row a method: what it trains, how it scores with a 95 % interval, and what it costs."
     )
-    table_files.write(args, records(tables), sheets, args.spec["title"], lead)
+    table_files.write(args, records(tables), sheets, spec.title, lead)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ Writes  provenance.json     {time, git, python, platform, machine, packages, spe
         RESULTS/tune/…/chosen/provenance.json, RESULTS/score/…/<test>.provenance.json
                             the same without records, of all that one run's tuning and its scores come from
 
---spec  anything that belongs in the record, such as {"config": …}
-
 Nothing is named one by one: of a large experiment that is more than a command line holds.
 """
 
@@ -27,6 +25,7 @@ from typing import Any
 
 from neft.errors import NeftError
 from neft.results import provenance
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
@@ -40,8 +39,15 @@ RECORDS = (
 """What is copied, since it is small and says most."""
 
 
+class Spec(Strict):
+    """What belongs in the record."""
+
+    config: dict[str, Any]
+    """The whole configuration."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, type=Path)
     arguments.add_argument("--provenance", required=True)
     args = arguments.parse_args(argv)
@@ -52,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         provenance.paths([path for some in results.values() for path in some], made)
     )
     _refuse_damage(Path(args.provenance), made, sums)
-    head = environment() | {"spec": args.spec}
+    head = environment() | {"spec": args.spec.model_dump()}
     for target, some in results.items():
         jobs = provenance.behind(some, made)
         known = {path: sums[path] for path in provenance.paths(some, jobs) if path in sums}

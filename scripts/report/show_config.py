@@ -2,13 +2,12 @@
 
 Reads   nothing but the spec
 Writes  config.html   one file without outside assets
-
---spec  the whole configuration
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 from pygments import highlight
@@ -16,6 +15,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import YamlLexer
 
 from neft.reporting.pages import page
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
@@ -37,19 +37,25 @@ _Dumper.add_representer(
 )
 
 
+class Spec(Strict):
+    """What is shown."""
+
+    config: dict[str, Any]
+    """The whole configuration."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--page", required=True)
     args = arguments.parse_args(argv)
 
-    text = yaml.dump(args.spec, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    config = args.spec.config
+    text = yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     code = highlight(text, YamlLexer(), HtmlFormatter(nowrap=True))
     lead = "What the run used: your file with every default filled in."
     files.write_text(
         args.page,
-        page(
-            f"Configuration of {args.spec['name']}", lead, f'<pre tabindex="0">{code}</pre>', STYLE
-        ),
+        page(f"Configuration of {config['name']}", lead, f'<pre tabindex="0">{code}</pre>', STYLE),
     )
 
 

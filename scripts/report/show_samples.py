@@ -3,10 +3,6 @@ under one another.
 
 Reads   results/<name>/{generate,score}/…   outputs of every run in the spec, and their scores by segment
 Writes  samples.html                        one file without outside assets
-
---spec  {"title": "…", "samples": 20, "seed": 1, "metrics": ["chrf", …], "runs": […] as for `make_table.py`,
-        "languages": {"<test>": {"source": "en", "output": "fr"}}}; of the metrics the first that all methods have on a test set
-        stands beside their outputs; of a method with several seeds the first is shown
 """
 
 from __future__ import annotations
@@ -19,6 +15,8 @@ from typing import Any
 from neft.errors import NeftError
 from neft.reporting.pages import page
 from neft.results import runs
+from neft.results.runs import Runs
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
@@ -49,16 +47,33 @@ document.getElementById("search").addEventListener("input", event => {
 </script>"""
 
 
+class Spec(Strict):
+    """Which outputs are shown."""
+
+    title: str
+    runs: Runs
+    """Of a method with several seeds the first is shown."""
+    metrics: tuple[str, ...]
+    """The first that all methods have on a test set stands beside their outputs."""
+    samples: int
+    """How many rows of each test set."""
+    seed: int
+    """Decides which."""
+    languages: dict[str, dict[str, str]]
+    """Of the texts of each test set: {source, output}."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
     arguments.add_argument("--page", required=True)
     args = arguments.parse_args(argv)
 
-    groups = runs.group(runs.parse(args.spec["runs"]))
+    spec: Spec = args.spec
+    groups = runs.group(spec.runs)
     lead = "Test rows drawn at random. A number beside an output is its own score."
-    body = SEARCH + "".join(section(args.results, group, args.spec) for group in groups) + SCRIPT
-    files.write_text(args.page, page(args.spec["title"], lead, body, STYLE))
+    body = SEARCH + "".join(section(args.results, group, spec) for group in groups) + SCRIPT
+    files.write_text(args.page, page(spec.title, lead, body, STYLE))
 
 
 def first(group: runs.Group) -> list[runs.Run]:
@@ -66,10 +81,10 @@ def first(group: runs.Group) -> list[runs.Run]:
     return [seeds[0] for seeds in group.methods.values()]
 
 
-def section(root: str, group: runs.Group, spec: dict[str, Any]) -> str:
+def section(root: str, group: runs.Group, spec: Spec) -> str:
     """One group: a heading and a card for each sampled row."""
     metric = next(
-        (name for name in spec["metrics"] if all(name in one.metrics for one in first(group))), None
+        (name for name in spec.metrics if all(name in one.metrics for one in first(group))), None
     )
     shown = ""
     outputs: dict[str, list[dict[str, Any]]] = {}
@@ -88,8 +103,8 @@ def section(root: str, group: runs.Group, spec: dict[str, Any]) -> str:
             " same test set"
         )
     (size,) = sizes
-    sample = sorted(random.Random(spec["seed"]).sample(range(size), min(spec["samples"], size)))
-    languages = spec["languages"].get(group.test, {})
+    sample = sorted(random.Random(spec.seed).sample(range(size), min(spec.samples, size)))
+    languages = spec.languages.get(group.test, {})
     cards = "\n".join(
         card(
             {m: outputs[m][place] for m in outputs},

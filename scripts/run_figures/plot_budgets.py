@@ -4,8 +4,7 @@
 Reads   results/<name>/{tune,score}/…   as `make_table.py`
 Writes  budgets.png, budgets.pdf
 
---spec  {"baseline": "full", "runs": […], "series": [["NeFT", [methods]], …]} with runs as for `make_table.py`, of one metric; a
-        row of panels for each training set, a panel for each test set
+There is a row of panels for each training set and a panel for each test set.
 """
 
 from __future__ import annotations
@@ -17,19 +16,29 @@ from matplotlib.axes import Axes
 from neft.reporting import figures
 from neft.reporting.summary import Row, rows
 from neft.results import runs
-from neft.script import parser, run
+from neft.results.runs import Runs
+from neft.schema import Strict
+from neft.script import run
+
+
+class Spec(Strict):
+    """What is drawn: runs of one metric."""
+
+    runs: Runs
+    baseline: str
+    series: tuple[tuple[str, tuple[str, ...]], ...]
+    """The methods of each line, by its name in the legend."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
-    baseline, series = args.spec["baseline"], dict(args.spec["series"])
+    spec: Spec = args.spec
+    baseline, series = spec.baseline, dict(spec.series)
     trained: dict[str, list[runs.Group]] = {}
-    for group in runs.group(runs.parse(args.spec["runs"])):
+    for group in runs.group(spec.runs):
         trained.setdefault(group.dataset, []).append(group)
     figure, axes = figures.panels(
         len(trained), max(map(len, trained.values())), 4.4, 3.4, sharex=True
@@ -51,7 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures.save(figure, args.png, args.pdf)
 
 
-def draw(axes: Axes, table: dict[str, Row], series: dict[str, list[str]], baseline: str) -> None:
+def draw(
+    axes: Axes, table: dict[str, Row], series: dict[str, tuple[str, ...]], baseline: str
+) -> None:
     """One training and test set: score over trained parameters; a thin line marks the baseline."""
     for number, (name, style) in enumerate(figures.styles(series).items()):
         points = sorted(

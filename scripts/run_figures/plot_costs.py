@@ -3,8 +3,6 @@ mark for each method.
 
 Reads   results/<name>/{tune,score,compare}/…   as `make_table.py`
 Writes  costs.png, costs.pdf
-
---spec  {"baseline": "full", "runs": […]} as for `make_table.py`; of several metrics the first is drawn
 """
 
 from __future__ import annotations
@@ -16,7 +14,9 @@ from matplotlib.axes import Axes
 from neft.reporting import figures
 from neft.reporting.summary import Row, rows
 from neft.results import runs
-from neft.script import parser, run
+from neft.results.runs import Runs
+from neft.schema import Strict
+from neft.script import run
 
 COSTS = {
     "train_seconds": ("training time (s)", 1.0),
@@ -25,18 +25,24 @@ COSTS = {
 }
 
 
+class Spec(Strict):
+    """What is drawn; of several metrics the first."""
+
+    runs: Runs
+    baseline: str
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
-    groups = runs.group(runs.parse(args.spec["runs"]))
+    spec: Spec = args.spec
+    groups = runs.group(spec.runs)
     style = figures.styles(method for group in groups for method in group.methods)
     figure, axes = figures.panels(len(groups), len(COSTS), 4.0, 3.6, sharey="row", sharex="col")
     for line, group in zip(axes, groups, strict=True):
-        table = rows(args.results, group, args.spec["baseline"])
+        table = rows(args.results, group, spec.baseline)
         for axis, cost in zip(line, COSTS, strict=True):
             draw(axis, table, cost, style)
         line[0].set_title(f"{group.model} · {group.dataset} → {group.test}", fontsize=10)

@@ -3,8 +3,7 @@
 Reads   results/<name>/tune/…/chosen/history.jsonl   rows {split: train | dev, step, epoch, seconds, loss}
 Writes  losses.png, losses.pdf
 
---spec  {"rows": [{"title": "…", "runs": […]}, …]}: a row of panels each, runs as for `make_table.py`; of a method with several
-        seeds the mean is drawn, and a band from the lowest seed to the highest
+Of a method with several seeds the mean is drawn, and a band from the lowest seed to the highest.
 """
 
 from __future__ import annotations
@@ -18,20 +17,34 @@ from matplotlib.ticker import MaxNLocator
 
 from neft.reporting import figures
 from neft.results import runs
-from neft.script import parser, run
+from neft.results.runs import Runs
+from neft.schema import Strict
+from neft.script import run
 from neft.storage import files
 
 History = list[dict[str, Any]]
 
 
+class Panels(Strict):
+    """A row of panels."""
+
+    title: str
+    runs: Runs
+
+
+class Spec(Strict):
+    """What is drawn."""
+
+    rows: tuple[Panels, ...]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
-    rows = [(row["title"], runs.parse(row["runs"])) for row in args.spec["rows"]]
+    spec: Spec = args.spec
+    rows = [(row.title, row.runs) for row in spec.rows]
     style = figures.styles(run.method for _, chosen in rows for run in chosen)
     figure, axes = figures.panels(len(rows), 3, 4.2, 3.6, sharey="row")
     for line, (title, chosen) in zip(axes, rows, strict=True):

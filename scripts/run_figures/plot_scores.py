@@ -2,8 +2,6 @@
 
 Reads   results/<name>/{tune,score,compare}/…   as `make_table.py`
 Writes  scores.png, scores.pdf
-
---spec  {"baseline": "full", "runs": […]} as for `make_table.py`
 """
 
 from __future__ import annotations
@@ -15,18 +13,26 @@ from matplotlib.axes import Axes
 from neft.reporting import figures
 from neft.reporting.summary import Result, rows
 from neft.results import runs
-from neft.script import parser, run
+from neft.results.runs import Runs
+from neft.schema import Strict
+from neft.script import run
+
+
+class Spec(Strict):
+    """What is drawn."""
+
+    runs: Runs
+    baseline: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = figures.parser(__doc__, Spec)
     arguments.add_argument("--results", required=True, help="the folder results/<name>")
-    arguments.add_argument("--png", required=True)
-    arguments.add_argument("--pdf", required=True)
     args = arguments.parse_args(argv)
 
-    baseline = args.spec["baseline"]
-    groups = runs.group(runs.parse(args.spec["runs"]))
+    spec: Spec = args.spec
+    baseline = spec.baseline
+    groups = runs.group(spec.runs)
     tables = [rows(args.results, group, baseline) for group in groups]
     metrics = [
         list(dict.fromkeys(name for row in table for name in row.results)) for table in tables

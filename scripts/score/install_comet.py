@@ -4,8 +4,6 @@ Reads   comet.txt       pins, as pip takes them
 Writes  <environment>/  a virtual environment with `bin/python`
         <ready>         the SHA-256 of the pins that are installed
 
---spec  {"python": "3.11"}: the version that the pins are for
-
 Several experiments may ask at the same time: one builds, the others wait and find it done. A build
 that was killed leaves no stamp and starts anew.
 """
@@ -20,12 +18,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """What the pins are for."""
+
+    python: str
+    """The version: `3.11`."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--pins", required=True)
     arguments.add_argument("--environment", required=True)
     arguments.add_argument("--ready", required=True)
@@ -40,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         stamp, pins = folder / "installed", files.sha256(args.pins)
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != pins:
             stamp.unlink(missing_ok=True)
-            build(folder / "venv", Path(args.pins), args.spec["python"])
+            build(folder / "venv", Path(args.pins), args.spec.python)
             files.write_text(stamp, pins)
     files.write_text(args.ready, pins)
 

@@ -5,20 +5,29 @@ Reads   MODEL_RECORD (JSON)          base_hash, parameters and neurons of the ba
                                      union that is topped up takes one file for each part that reads it, in the parts' order
 Writes  MASK (safetensors)           per module int32 [chosen], ascending, plus metadata
         RECORD (JSON)                {sha256, base_hash, selector, budget, neurons, parameters, by_kind, by_layer, report}
-
---spec  the mask's settings; of a union that is topped up `of` holds those of its parts
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any
 
+from neft import plugins
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage.files import read_json, write_json
 
 
+class Spec(Strict):
+    """The mask's settings."""
+
+    mask: Annotated[Any, plugins.block("selectors")]
+    parts: tuple[Annotated[Any, plugins.block("selectors")], ...] = ()
+    """Of a union that is topped up those of its parts."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument(
         "--seed", type=int, default=0, help="the run's seed, for selectors that draw"
     )
@@ -46,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft.selection import build_mask
 
     supply = build_mask.Supply({what: getattr(args, what) for what in build_mask.FILES})
-    request = build_mask.Request.read(args.spec)
+    spec: Spec = args.spec
+    request = build_mask.Request(spec.mask, spec.parts)
     mask, report = build_mask.select(request, read_json(args.model_record), supply, args.seed)
     mask.save(args.mask)
     write_json(args.record, build_mask.describe(mask, report))

@@ -3,23 +3,40 @@
 Reads   MODEL/                     the base model; model.json, its record {base_hash, …}
         train.jsonl                rows to take batches from
 Writes  GRADIENTS (safetensors)    per module float32 [neurons]: a statistic of the gradient, summed over weights and batches
-
-The spec: {model: {trust_remote_code}, task, modules, axis, statistic, batches, batch_size,
-max_length, precision, seed}; statistic: absolute, taylor or fisher (`neft.selection.gradients`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from neft import plugins
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """Whose gradients, of which loss, over how many rows."""
+
+    task: Annotated[Any, plugins.block("tasks")]
+    modules: tuple[str, ...]
+    """The kinds of modules whose neurons count."""
+    axis: Literal["natural", "row"]
+    statistic: str = "absolute"
+    """A key of `neft.selection.gradients.STATISTICS`."""
+    batches: int
+    batch_size: int
+    max_length: int
+    """Tokens of prompt and answer together; longer rows are left out."""
+    precision: str
+    seed: int
+    trust_remote_code: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--model", required=True, help="base model, a Hugging Face directory")
     arguments.add_argument("--model-record", required=True, help="its record, with the base hash")
     arguments.add_argument("--train", required=True, help="rows to take batches from")
@@ -35,31 +52,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     from neft.selection import gradients
     from neft.selection.similarity import save_scores
 
-    spec, device = args.spec, runtime.start(args.threads)
-    model, tokenizer = runtime.load_model(args.model, "float32", **spec["model"])
-    task, stops = plugins.load("tasks", spec["task"]["kind"]), encode.stop_tokens(model, tokenizer)
+    spec: Spec = args.spec
+    device = runtime.start(args.threads)
+    model, tokenizer = runtime.load_model(args.model, "float32", spec.trust_remote_code)
+    task, stops = plugins.load("tasks", spec.task.kind), encode.stop_tokens(model, tokenizer)
     examples, _ = encode.examples(
-        tokenizer, files.read_rows(args.train), task, spec["task"], stops, spec["max_length"]
+        tokenizer, files.read_rows(args.train), task, spec.task, stops, spec.max_length
     )
     if not examples:
-        raise NeftError(f"{args.train}: no row of at most {spec['max_length']} tokens")
-    torch.manual_seed(spec["seed"])  # for dropout, where a model has any
+        raise NeftError(f"{args.train}: no row of at most {spec.max_length} tokens")
+    torch.manual_seed(spec.seed)  # for dropout, where a model has any
     sums = gradients.sums(
         model,
         examples,
-        neurons.find(model, spec["modules"], spec["axis"]),
-        batches=spec["batches"],
-        batch_size=spec["batch_size"],
-        seed=spec["seed"],
-        precision=runtime.training_precision(spec["precision"], device),
+        neurons.find(model, spec.modules, spec.axis),
+        batches=spec.batches,
+        batch_size=spec.batch_size,
+        seed=spec.seed,
+        precision=runtime.training_precision(spec.precision, device),
         device=device,
-        statistic=spec.get("statistic", "absolute"),
+        statistic=spec.statistic,
     )
     about = {
         "base_hash": files.read_json(args.model_record)["base_hash"],
-        "axis": spec["axis"],
-        "batches": spec["batches"],
-        "statistic": spec.get("statistic", "absolute"),
+        "axis": spec.axis,
+        "batches": spec.batches,
+        "statistic": spec.statistic,
     }
     save_scores(args.gradients, sums, about)
 

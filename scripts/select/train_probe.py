@@ -8,9 +8,8 @@ Writes  FOLDER/         the tuned model, a Hugging Face directory in float32
         history.jsonl   losses by step
         CHECKPOINTS/    while it runs; started again after a kill it goes on from there
 
-The spec: {model: {trust_remote_code}, task, probe: {learning_rate, steps}, training, seed, stop}.
 The result is the state after the last step: the training that counts is `steps` long, not up to
-where the dev loss was lowest. With `stop` it is the state that the very same run has after so many
+where the dev loss was lowest. With a `stop` it is the state that the very same run has after so many
 of its steps.
 """
 
@@ -19,29 +18,44 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
+from neft import plugins
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.training import arguments as shared
-from neft.training.methods.full import Spec
+from neft.training.methods import full
 from neft.training.settings import Probe, Training
 from neft.training.trainer import Schedule
 from neft.training.tune import TuneSettings, tune
 
 
+class Spec(Strict):
+    """What decides the probe besides its files."""
+
+    task: Annotated[Any, plugins.block("tasks")]
+    probe: Probe
+    training: Training
+    seed: int
+    stop: int | None = None
+    """After so many of its steps, if not after the last."""
+    trust_remote_code: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--folder", type=Path, required=True, help="write the tuned model")
     shared.add_arguments(arguments)
     args = arguments.parse_args(argv)
-    probe = Probe.model_validate(args.spec["probe"])
+    spec: Spec = args.spec
     settings = TuneSettings(
-        method=Spec(kind="full", learning_rate=probe.learning_rate),
-        training=Training.model_validate(args.spec["training"]),
-        task=args.spec["task"],
-        seed=args.spec["seed"],
-        schedule=Schedule(steps=probe.steps, stop=args.spec.get("stop"), keep_best=False),
+        method=full.Spec(kind="full", learning_rate=spec.probe.learning_rate),
+        training=spec.training,
+        task=spec.task,
+        seed=spec.seed,
+        schedule=Schedule(steps=spec.probe.steps, stop=spec.stop, keep_best=False),
     )
-    tuned = tune(shared.inputs(args), settings, args.threads)
+    tuned = tune(shared.inputs(args, spec.trust_remote_code), settings, args.threads)
     if tuned is None:
         return
 

@@ -5,7 +5,7 @@ Reads   TRIAL/          of every trial: delta.safetensors, delta.json, metrics.j
 Writes  the same four of the best trial; the delta is a hard link where the file system has them
         trials.json     [{trial, learning_rate, epochs, dev_loss, best_step, chosen}]
 
-The spec: {trials: [names, in the order of the folders]}. Of equal trials the first is kept, and
+Of equal trials the first is kept, and
 never one without a finite dev loss.
 """
 
@@ -19,12 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from neft.errors import NeftError
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
+class Spec(Strict):
+    """What is chosen from."""
+
+    trials: tuple[str, ...]
+    """Names of the trials, in the order of their folders."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument(
         "--trials", type=Path, nargs="+", required=True, help="folders of the trials"
     )
@@ -36,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--summary", type=Path, required=True, help="write what the trials reached"
     )
     args = arguments.parse_args(argv)
-    trials = dict(zip(args.spec["trials"], args.trials, strict=True))
+    spec: Spec = args.spec
+    trials = dict(zip(spec.trials, args.trials, strict=True))
     metrics = {name: files.read_json(folder / "metrics.json") for name, folder in trials.items()}
     best = lowest(metrics)
 

@@ -9,17 +9,17 @@ Writes  delta.safetensors   what the method changed
         metrics.json        what the run cost and reached
         history.jsonl       losses by step
         CHECKPOINTS/        while it runs; started again after a kill it goes on from there
-
-The spec: {model: {trust_remote_code}, task, method (with one learning rate), training, seed, name}.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 from neft import plugins
 from neft.models import runtime
+from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 from neft.training import arguments as shared
@@ -27,8 +27,21 @@ from neft.training.settings import Training
 from neft.training.tune import TuneSettings, tune
 
 
+class Spec(Strict):
+    """What decides the run besides its files."""
+
+    name: str
+    """What the method is called."""
+    method: dict[str, Any]
+    """Its settings, with one learning rate and without the name of its mask."""
+    task: Annotated[Any, plugins.block("tasks")]
+    training: Training
+    seed: int
+    trust_remote_code: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__)
+    arguments = parser(__doc__, Spec)
     arguments.add_argument("--mask", type=Path, help="the neurons to train (method neft)")
     arguments.add_argument(
         "--delta", type=Path, required=True, help="write what the method changed"
@@ -40,13 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     # What a mask is called is no part of the spec, so that a new name retrains nothing.
     mask = {"mask": args.mask.stem} if args.mask else {}
+    spec: Spec = args.spec
     settings = TuneSettings(
-        method=plugins.settings("methods", args.spec["method"] | mask),
-        training=Training.model_validate(args.spec["training"]),
-        task=args.spec["task"],
-        seed=args.spec["seed"],
+        method=plugins.settings("methods", spec.method | mask),
+        training=spec.training,
+        task=spec.task,
+        seed=spec.seed,
     )
-    inputs = shared.inputs(args, args.mask)
+    inputs = shared.inputs(args, spec.trust_remote_code, args.mask)
     tuned = tune(inputs, settings, args.threads)
     if tuned is None:
         return
@@ -63,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "base_hash": inputs.base_hash,
     }
     files.write_json(args.record, record)
-    tuned.metrics |= {"method": args.spec["name"], "delta_bytes": size}
+    tuned.metrics |= {"method": spec.name, "delta_bytes": size}
     tuned.write(args.metrics, args.history, args.checkpoints)
 
 

@@ -85,9 +85,8 @@ def arguments(
 ) -> list[str]:
     """The command line of run_benchmark.py."""
     spec = {
-        "model": {"trust_remote_code": False},
         "task": task,
-        "generation": {"precision": "float32"},
+        "precision": "float32",
     }
     paths = {
         "model": model,

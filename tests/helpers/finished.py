@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tiny
-from neft.results.runs import Run, pairs_file, parse, paths
+from neft.results.runs import Run, from_spec, pairs_file, paths
 from scripts.paper import compare_pairs
 from scripts.score import compare_outputs, score_outputs
 
@@ -66,7 +66,7 @@ def write(root: Path, runs: list[dict[str, Any]], rows: int = 60) -> Path:
             _write(root / "tune" / folder / "chosen" / "history.jsonl", history)
             metrics = root / "tune" / folder / "chosen" / "metrics.json"
             metrics.write_text(json.dumps(_metrics(run, history)), encoding="utf-8")
-    _score(root, parse(runs))
+    _score(root, from_spec(runs))
     return root
 
 
@@ -74,7 +74,7 @@ def write_pairs(root: Path, runs: list[dict[str, Any]], pairs: list[tuple[str, s
     """Write the paired tests of these methods, for each seed and metric; the outputs must be
     there.
     """
-    found = parse(runs)
+    found = from_spec(runs)
     for run in found:
         for name, metric in METRICS.items() if run.tuned else ():
             target = pairs_file(root, run, name)

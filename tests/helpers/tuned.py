@@ -24,6 +24,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+def task() -> Any:
+    """`TASK` as the `Spec` of its plug-in."""
+    from neft import plugins
+
+    return plugins.settings("tasks", TASK)
+
+
 def method(kind: str, **options: Any) -> Any:
     """The `Spec` of a method of `SETTINGS`, with other options on top."""
     from neft import plugins
@@ -91,7 +98,6 @@ def tune_arguments(
 ) -> list[str]:
     """The command line of tune_model.py for a method of `SETTINGS`; outputs go to `out`."""
     spec = {
-        "model": {"trust_remote_code": False},
         "task": TASK,
         "method": SETTINGS[method],
         "training": TRAINING | training,
@@ -147,9 +153,9 @@ def generate_arguments(
 ) -> list[str]:
     """The command line of generate_outputs.py; outputs go to `out`."""
     spec = {
-        "model": {"trust_remote_code": False},
         "task": TASK,
-        "generation": {"max_new_tokens": limit, "precision": "float32"},
+        "max_new_tokens": limit,
+        "precision": "float32",
     }
     return [
         *("--spec", json.dumps(spec), "--model", str(inputs.model), "--test", str(inputs.test)),

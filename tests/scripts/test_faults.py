@@ -50,7 +50,8 @@ def model(inputs: tuned.Inputs, out: Path) -> Command:
 def pool(inputs: tuned.Inputs, out: Path) -> Command:
     spec = {
         "source": {"kind": "files", "paths": ["x.jsonl"]},
-        "task": tuned.TASK,
+        "shares": [1],
+        "task": "translation",
         "filter": {},
         "seed": 1,
     }
@@ -82,7 +83,7 @@ def mask(inputs: tuned.Inputs, out: Path) -> Command:
         "--record",
         out / "mask.json",
     ]
-    return select_neurons, ["--spec", json.dumps(spec), *paths]
+    return select_neurons, ["--spec", json.dumps({"mask": spec}), *paths]
 
 
 def delta(inputs: tuned.Inputs, out: Path) -> Command:
@@ -285,7 +286,7 @@ def test_a_damaged_base_model_is_named_by_whatever_reads_it(
     damage(prepared.model / "model.safetensors")
     compare = [
         "--spec",
-        '{"modules": ["up_proj"]}',
+        '{"modules": ["up_proj"], "axis": "natural"}',
         "--base",
         prepared.model,
         "--tuned",

@@ -132,7 +132,7 @@ def test_a_pickle_as_mask_delta_or_gguf_is_never_loaded(
         (tune_model, tuned.tune_arguments(inputs, tmp_path / "tuned", "neft")),
         (generate_outputs, tuned.generate_arguments(inputs, tmp_path / "generated", change)),
         (prepare_model, ["--spec", json.dumps({"source": gguf, "dtype": "float32"}), *model]),
-        (select_neurons, ["--spec", json.dumps({"kind": "file", "fraction": 0.1}), *mask]),
+        (select_neurons, ["--spec", json.dumps({"mask": {"kind": "file", "path": ""}}), *mask]),
     ):
         status, said = forked.run(script, arguments)
         assert status == 1

@@ -4,16 +4,19 @@ come out of a cut of them.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from harness import ROOT, SIDE_BY_SIDE, Workflow
 
 import benchmark_rows
 from neft.config import loader, mask_uses, overlay
+from neft.schema import Strict
 from neft.workflow.params import plain
 from neft.workflow.plan.tune import TunePlan
 
@@ -56,24 +59,51 @@ def jobs(output: str) -> list[tuple[str, dict[str, str]]]:
     return found
 
 
+def commands(output: str) -> dict[str, list[str]]:
+    """The distinct `--spec` of every script that a dry run with printed commands would start."""
+    found: dict[str, set[str]] = {}
+    for script, command in re.findall(
+        r"python scripts/(\S+)\.py (.*?) \|& tee ", output, re.DOTALL
+    ):
+        words = shlex.split(command.replace("\\\n", " "))
+        found.setdefault(script, set()).add(words[words.index("--spec") + 1])
+    return {script: sorted(specs) for script, specs in found.items()}
+
+
+class Shipped(NamedTuple):
+    """A shipped configuration and what its dry run says, in an empty copy of the project."""
+
+    plan: TunePlan
+    jobs: list[tuple[str, dict[str, str]]]
+    specs: dict[str, list[str]]
+
+
 @pytest.fixture(scope="module", params=["miniature", "paper"])
-def shipped(request, tmp_path_factory) -> tuple[TunePlan, list[tuple[str, dict[str, str]]]]:
-    """A shipped configuration and the jobs of its dry run, in an empty copy of the project."""
+def shipped(request, tmp_path_factory) -> Shipped:
     if not (ROOT / f"configs/{request.param}.yaml").exists():
         pytest.skip(f"there is no configs/{request.param}.yaml")
     config = layered(request.param)
     output = (
         Workflow(tmp_path_factory.mktemp(request.param) / "neft", config)
-        .snakemake("--dry-run")
+        .snakemake("--dry-run", "--printshellcmds")
         .stdout
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # files of published values are named from there
-        return TunePlan(loader.load(config)), jobs(output)
+        return Shipped(TunePlan(loader.load(config)), jobs(output), commands(output))
+
+
+def test_every_planned_spec_is_one_that_its_script_reads(shipped):
+    assert len(shipped.specs) > 20
+    for script, specs in shipped.specs.items():
+        module = importlib.import_module(f"scripts.{script.replace('/', '.')}")
+        read = getattr(module, "Spec", Strict)  # those without are given nothing
+        for spec in specs:
+            read.model_validate_json(spec)
 
 
 def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
-    plan, found = shipped
+    plan, found, _ = shipped
 
     def what_decides(w: dict[str, str]) -> str:
         """Model, rows, method without its name, mask by what it is made from, seed: whatever could
@@ -108,7 +138,7 @@ def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
 
 
 def test_one_probe_serves_all_budgets_of_a_data_set(shipped):
-    _, found = shipped
+    found = shipped.jobs
     probes = [
         tuple(wildcards[key] for key in ("model", "dataset", "seed", "step"))
         for rule, wildcards in found

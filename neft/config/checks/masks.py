@@ -111,9 +111,7 @@ def _unfit_datasets(config: Config) -> Iterator[str]:
                     " at least 1 row, got 0"
                 ] = None
         task = plugins.load("tasks", dataset.task.kind)
-        if "states" in mask_uses.reads(config, mask) and not task.choices(
-            dataset.task.model_dump(mode="json")
-        ):
+        if "states" in mask_uses.reads(config, mask) and not task.choices(dataset.task):
             found[
                 f"masks.{mask}.kind: '{config.masks[mask].kind}' tells classes apart, but the task"
                 f" of dataset '{name}' (kind {dataset.task.kind}) has no fixed list of answers"

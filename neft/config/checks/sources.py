@@ -43,7 +43,7 @@ def mistakes(config: Config) -> Iterator[str]:
                     f"{key}.kind: `{source.kind}` gives {plugin.GIVES} fields, but the task asks"
                     f" for {', '.join(fields)}"
                 )
-            asked = plugin.part_fields(source.model_dump(mode="json"))
+            asked = plugin.part_fields(source)
             leaves += [
                 (f"{key}.{part}", "dataset", getattr(source, part), asked) for part in plugin.PARTS
             ]
@@ -72,10 +72,10 @@ def _contradicting_pins(sources: list[tuple[str, Any]]) -> Iterator[str]:
 
 
 def _source(key: str, use: str, source: Any, fields: tuple[str, ...], folder: str) -> Iterator[str]:
-    plugin, settings = plugins.load("sources", source.kind), source.model_dump(mode="json")
-    if use not in plugin.serves(settings):
+    plugin = plugins.load("sources", source.kind)
+    if use not in plugin.serves(source):
         yield (
-            f"{key}: this is a source for a {' or '.join(plugin.serves(settings))}, but a {use} is"
+            f"{key}: this is a source for a {' or '.join(plugin.serves(source))}, but a {use} is"
             " needed"
         )
         return
@@ -96,7 +96,7 @@ def _source(key: str, use: str, source: Any, fields: tuple[str, ...], folder: st
             missing := [field for field in fields if field not in named["paths"]]
         ):
             yield f"{key}.paths: no file for the field {', '.join(missing)}"
-    for path in plugin.local_paths(settings, folder):
+    for path in plugin.local_paths(source, folder):
         if not Path(path).exists():
             yield f"{key}: no such file or folder: {path}"
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
@@ -52,41 +52,39 @@ class Spec(readers.Table):
         return self
 
 
-def serves(spec: dict[str, Any]) -> tuple[str, ...]:
+def serves(spec: Spec) -> tuple[str, ...]:
     """What the source can be used for: "dataset" or "model"."""
-    return ("model",) if spec.get("path") else ("dataset",)
+    return ("model",) if spec.path else ("dataset",)
 
 
-def local_paths(spec: dict[str, Any], folder: str) -> list[str]:
+def local_paths(spec: Spec, folder: str) -> list[str]:
     """The files that must be there, in the order in which `rows` and `model` take them.
 
     Relative paths start from `folder`. A pattern gives its matches by name; one that matches
     nothing stays as it is.
     """
-    source = Spec.model_validate(spec)
-    if isinstance(source.paths, dict):
+    if isinstance(spec.paths, dict):
         # By field, not as written: settings that went through JSON may come back in another order.
-        return [str(Path(folder) / source.paths[field]) for field in sorted(source.paths)]
-    patterns = [source.path] if source.path else _listed(source.paths or ())
+        return [str(Path(folder) / spec.paths[field]) for field in sorted(spec.paths)]
+    patterns = [spec.path] if spec.path else _listed(spec.paths or ())
     return [path for pattern in patterns for path in _matching(str(Path(folder) / pattern))]
 
 
-def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
+def rows(spec: Spec, paths: list[Path]) -> Iterator[readers.Row]:
     """Rows of these files, one after the other. Raises NeftError, with file and line, on what can't
     be read.
     """
-    source = Spec.model_validate(spec)
-    if isinstance(source.paths, dict):
-        yield from readers.aligned(dict(zip(sorted(source.paths), paths, strict=True)))
+    if isinstance(spec.paths, dict):
+        yield from readers.aligned(dict(zip(sorted(spec.paths), paths, strict=True)))
         return
     for path in paths:
         yield from (
             (where, {**row, readers.FILE: path.stem})
-            for where, row in readers.read(path, source.header)
+            for where, row in readers.read(path, spec.header)
         )
 
 
-def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
+def model(spec: Spec, paths: list[Path], scratch: Path) -> Path:
     """The Hugging Face directory of a model."""
     return paths[0]
 

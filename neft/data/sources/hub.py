@@ -71,42 +71,41 @@ class Spec(readers.Table):
         return self
 
 
-def serves(spec: dict[str, Any]) -> tuple[str, ...]:
+def serves(spec: Spec) -> tuple[str, ...]:
     """What the source can be used for: "dataset" or "model"."""
-    return ("dataset",) if spec.get("files") else ("model",)
+    return ("dataset",) if spec.files else ("model",)
 
 
-def local_paths(spec: dict[str, Any], folder: str) -> list[str]:
+def local_paths(spec: Spec, folder: str) -> list[str]:
     """Nothing has to be there: the files are fetched."""
     return []
 
 
-def fetch_spec(spec: dict[str, Any], use: str) -> dict[str, Any]:
+def fetch_spec(spec: Spec, use: str) -> dict[str, Any]:
     """The settings of fetch_hub.py; use: "dataset" or "model"."""
-    patterns = list(spec["files"]) if use == "dataset" else list(MODEL_FILES)
+    patterns = list(spec.files) if use == "dataset" else list(MODEL_FILES)
     return {
-        "repo": spec["repo"],
-        "revision": spec["revision"],
+        "repo": spec.repo,
+        "revision": spec.revision,
         "repo_type": use,
         "patterns": patterns,
     }
 
 
-def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
+def rows(spec: Spec, paths: list[Path]) -> Iterator[readers.Row]:
     """Rows of the files in the order of the patterns, then by name; paths: the folder that
     fetch_hub.py made.
 
     Raises NeftError if a pattern matches no file, or a file can't be read or was changed since.
     """
-    source = Spec.model_validate(spec)
     folders.check(paths[0])
-    for name in _matching(source, paths[0]):
+    for name in _matching(spec, paths[0]):
         file = paths[0] / name
-        if source.members is None:
+        if spec.members is None:
             found = readers.read(file)
             yield from ((where, {**row, readers.FILE: file.stem}) for where, row in found)
             continue
-        for member, content in archives.texts(file, source.members):
+        for member, content in archives.texts(file, spec.members):
             path = PurePosixPath(member)
             for where, row in readers.parse(
                 io.BytesIO(content), f"{file}/{member}", readers.SUFFIXES[path.suffix]
@@ -114,7 +113,7 @@ def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
                 yield where, {**row, readers.FILE: path.stem}
 
 
-def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
+def model(spec: Spec, paths: list[Path], scratch: Path) -> Path:
     """The Hugging Face directory of a model: the folder that fetch_hub.py made. Raises NeftError if
     that was changed since.
     """
@@ -122,16 +121,16 @@ def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
     return paths[0]
 
 
-def _matching(source: Spec, folder: Path) -> list[str]:
+def _matching(spec: Spec, folder: Path) -> list[str]:
     names = [
         name for name in folders.contents(folder) if not name.startswith(".")
     ]  # Snakemake leaves a time stamp there
     found: dict[str, None] = {}
-    for pattern in source.files:
+    for pattern in spec.files:
         matches = [name for name in names if fnmatchcase(name, pattern)]
         if not matches:
             raise NeftError(
-                f"{source.repo}: no file matches '{pattern}'; there are: {', '.join(names)}"
+                f"{spec.repo}: no file matches '{pattern}'; there are: {', '.join(names)}"
             )
         found |= dict.fromkeys(matches)
     return list(found)

@@ -50,13 +50,13 @@ class Spec(Strict):
         return self
 
 
-def part_fields(spec: dict[str, Any]) -> tuple[str, ...]:
+def part_fields(spec: Spec) -> tuple[str, ...]:
     """What is asked of the part."""
     return FIELDS
 
 
 def join(
-    spec: dict[str, Any], parts: Sequence[Iterable[dict[str, str]]], fields: Sequence[str]
+    spec: Spec, parts: Sequence[Iterable[dict[str, str]]], fields: Sequence[str]
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Records of a task's three fields (first text, second text, label), and counts {read, empty,
     duplicate, same, other}.
@@ -78,16 +78,14 @@ def join(
             seen.add(row["second"])
     ordered = sorted(
         unique.items(),
-        key=lambda pair: hashlib.sha256(f"{spec['seed']}\n{pair[0]}".encode()).hexdigest(),
+        key=lambda pair: hashlib.sha256(f"{spec.seed}\n{pair[0]}".encode()).hexdigest(),
     )
     half = (len(ordered) + 1) // 2
     if len(ordered) - half < 2:  # there is no other text to take a translation from
         half = len(ordered)
     same, rest = ordered[:half], ordered[half:]
     moved = [second for _, second in [*rest[1:], *rest[:1]]]
-    records = [(first, second, spec["same"]) for first, second in same]
-    records += [
-        (first, second, spec["other"]) for (first, _), second in zip(rest, moved, strict=True)
-    ]
+    records = [(first, second, spec.same) for first, second in same]
+    records += [(first, second, spec.other) for (first, _), second in zip(rest, moved, strict=True)]
     found = [dict(zip(fields, record, strict=True)) for record in records]
-    return found, {"of": counts, "labels": {spec["same"]: len(same), spec["other"]: len(rest)}}
+    return found, {"of": counts, "labels": {spec.same: len(same), spec.other: len(rest)}}

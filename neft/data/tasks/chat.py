@@ -26,34 +26,32 @@ class Spec(Strict):
     """ISO 639 code of the answers' language; scores tokenize by it."""
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the outputs."""
-    return str(spec["language"])
+    return spec.language
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """The chat up to the answer, as one text: a paragraph a message."""
-    return "\n".join(
-        f"{message['role']}: {message['content']}" for message in messages(record, spec)
-    )
+    return "\n".join(f"{message['role']}: {message['content']}" for message in _chat(record)[:-1])
 
 
-def messages(record: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, str]]:
+def messages(record: dict[str, Any], spec: Spec) -> list[dict[str, str]]:
     """The chat up to the answer: [{"role", "content"}, …]."""
     return _chat(record)[:-1]
 
 
-def target(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def target(record: dict[str, Any], spec: Spec) -> str:
     """The answer to train on: what the last message says."""
     return _chat(record)[-1]["content"]
 
 
-def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
+def read(text: str, spec: Spec) -> tuple[str, bool]:
     """The whole generated text."""
     return text.strip(), False
 
 
-def choices(spec: dict[str, Any]) -> list[str]:
+def choices(spec: Spec) -> list[str]:
     """Answers to compare by likelihood: none, the text is generated."""
     return []
 

@@ -49,12 +49,12 @@ class Spec(Strict):
     """
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the prompts."""
     return "en"
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """The prompt."""
     return str(record["prompt"])
 
@@ -94,7 +94,7 @@ def stage(paths: Sequence[Path], scratch: Path) -> None:
 
 
 def benchmark(
-    rows: Sequence[dict[str, Any]], examples: Sequence[dict[str, Any]], spec: dict[str, Any]
+    rows: Sequence[dict[str, Any]], examples: Sequence[dict[str, Any]], spec: Spec
 ) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
     """lm-eval's task on these rows. Raises NeftError if a row's instructions can't be checked; call
     `stage` before.
@@ -116,7 +116,7 @@ def benchmark(
         "generation_kwargs": {
             "until": [],
             "do_sample": False,
-            "max_gen_toks": spec["max_new_tokens"],
+            "max_gen_toks": spec.max_new_tokens,
         },
         "process_results": lambda doc, results: utils.process_results(
             {**doc, "instruction_id_list": _instructions(doc), "kwargs": json.loads(doc["kwargs"])},
@@ -134,7 +134,7 @@ def benchmark(
     return {"ifeval": (config, list(rows))}
 
 
-def chat(spec: dict[str, Any]) -> bool:
+def chat(spec: Spec) -> bool:
     """Whether prompts go through the chat template: always."""
     return True
 

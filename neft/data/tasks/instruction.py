@@ -29,34 +29,34 @@ class Spec(Strict):
     """The user's message for a row without one."""
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the outputs."""
-    return str(spec["language"])
+    return spec.language
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """The instruction and, on lines of its own, the input."""
     return "\n".join(text for text in (record["instruction"], record["input"]) if text)
 
 
-def messages(record: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, str]]:
+def messages(record: dict[str, Any], spec: Spec) -> list[dict[str, str]]:
     """The chat up to the answer: [{"role", "content"}, …]."""
-    prompt = spec["prompt"] if record["input"] else spec["prompt_without_input"]
+    prompt = spec.prompt if record["input"] else spec.prompt_without_input
     return templates.chat(
-        spec, prompt.format(instruction=record["instruction"], input=record["input"])
+        spec.system, prompt.format(instruction=record["instruction"], input=record["input"])
     )
 
 
-def target(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def target(record: dict[str, Any], spec: Spec) -> str:
     """The answer to train on."""
     return str(record["output"])
 
 
-def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
+def read(text: str, spec: Spec) -> tuple[str, bool]:
     """The whole generated text."""
     return text.strip(), False
 
 
-def choices(spec: dict[str, Any]) -> list[str]:
+def choices(spec: Spec) -> list[str]:
     """Answers to compare by likelihood: none, the text is generated."""
     return []

@@ -47,18 +47,18 @@ class Spec(Strict):
         return self
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the questions."""
     return "en"
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """The question with its choices, as the model reads it."""
     return "\n".join([record["question"], *(f"{choice}. {record[choice]}" for choice in CHOICES)])
 
 
 def benchmark(
-    rows: Sequence[dict[str, Any]], examples: Sequence[dict[str, Any]], spec: dict[str, Any]
+    rows: Sequence[dict[str, Any]], examples: Sequence[dict[str, Any]], spec: Spec
 ) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
     """lm-eval's tasks on these rows, one for each subject.
 
@@ -76,20 +76,20 @@ def benchmark(
             groups.setdefault(_subject(row), []).append(row)
     for subject in subjects:
         there = len(shown.get(subject, []))
-        if there < spec["shots"]:
+        if there < spec.shots:
             raise NeftError(
-                f"mmlu: {there} examples of the subject {subject} in {spec['examples']}, but"
-                f" `shots` is {spec['shots']}"
+                f"mmlu: {there} examples of the subject {subject} in {spec.examples}, but"
+                f" `shots` is {spec.shots}"
             )
     return {
-        subject: (_config(subject, shown.get(subject, [])[: spec["shots"]]), members)
+        subject: (_config(subject, shown.get(subject, [])[: spec.shots]), members)
         for subject, members in subjects.items()
     }
 
 
-def chat(spec: dict[str, Any]) -> bool:
+def chat(spec: Spec) -> bool:
     """Whether prompts go through the chat template."""
-    return bool(spec["chat_template"])
+    return spec.chat_template
 
 
 def outcome(sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _config(subject: str, examples: list[dict[str, Any]]) -> dict[str, Any]:
             "The following are multiple choice questions (with answers) about"
             f" {subject.replace('_', ' ')}.\n\n"
         ),
-        "doc_to_text": lambda doc: f"{source(doc, {})}\nAnswer:",
+        "doc_to_text": lambda doc: f"{source(doc)}\nAnswer:",
         "doc_to_choice": list(CHOICES),
         "doc_to_target": lambda doc: CHOICES.index(doc["answer"]),
         "num_fewshot": len(examples),

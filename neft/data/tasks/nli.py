@@ -58,49 +58,49 @@ class Spec(Strict):
         return {label: word.strip() for label, word in labels.items()}
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of premise and hypothesis (the words that answer may be in another)."""
-    return str(spec["language"])
+    return spec.language
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """Premise and hypothesis, a line each."""
     return f"{record['premise']}\n{record['hypothesis']}"
 
 
-def messages(record: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, str]]:
+def messages(record: dict[str, Any], spec: Spec) -> list[dict[str, str]]:
     """The chat up to the answer: [{"role", "content"}, …]."""
     return templates.chat(
-        spec, spec["prompt"].format(premise=record["premise"], hypothesis=record["hypothesis"])
+        spec.system, spec.prompt.format(premise=record["premise"], hypothesis=record["hypothesis"])
     )
 
 
-def target(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def target(record: dict[str, Any], spec: Spec) -> str:
     """The word for the row's label. Raises NeftError, naming the row, if there is none."""
-    word = spec["labels"].get(record["label"])
+    word = spec.labels.get(record["label"])
     if word is None:
         raise NeftError(
             f"row {record['id']} ({record['premise'][:40]!r}): its label {record['label']!r} is no"
-            f" key of task.labels: {', '.join(spec['labels'])}"
+            f" key of task.labels: {', '.join(spec.labels)}"
         )
-    return str(word)
+    return word
 
 
-def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
+def read(text: str, spec: Spec) -> tuple[str, bool]:
     """The word that the first line is, whatever its case and the punctuation around it, or "" if it
     is none; and whether there were more lines.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     first = _plain(lines[0]) if lines else ""
     return (
-        next((word for word in spec["labels"].values() if _plain(word) == first), ""),
+        next((word for word in spec.labels.values() if _plain(word) == first), ""),
         len(lines) > 1,
     )
 
 
-def choices(spec: dict[str, Any]) -> list[str]:
+def choices(spec: Spec) -> list[str]:
     """The words of all labels, or none if the answer is generated."""
-    return list(spec["labels"].values()) if spec["answers"] == "likelihood" else []
+    return list(spec.labels.values()) if spec.answers == "likelihood" else []
 
 
 def _plain(text: str) -> str:

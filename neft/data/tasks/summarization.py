@@ -33,33 +33,33 @@ class Spec(Strict):
     """The user's message, with {document} where the document goes."""
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the outputs."""
-    return str(spec["target_language"])
+    return spec.target_language
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """The document."""
     return str(record["document"])
 
 
-def messages(record: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, str]]:
+def messages(record: dict[str, Any], spec: Spec) -> list[dict[str, str]]:
     """The chat up to the answer: [{"role", "content"}, …]."""
-    return templates.chat(spec, spec["prompt"].format(document=record["document"]))
+    return templates.chat(spec.system, spec.prompt.format(document=record["document"]))
 
 
-def target(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def target(record: dict[str, Any], spec: Spec) -> str:
     """The answer to train on."""
     return str(record["summary"])
 
 
-def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
+def read(text: str, spec: Spec) -> tuple[str, bool]:
     """The whole generated text: a summary may have several lines, so nothing counts as more than
     was asked for.
     """
     return text.strip(), False
 
 
-def choices(spec: dict[str, Any]) -> list[str]:
+def choices(spec: Spec) -> list[str]:
     """Answers to compare by likelihood: none, the text is generated."""
     return []

@@ -27,27 +27,27 @@ class Spec(Strict):
     """The user's message, with {source} where the sentence goes."""
 
 
-def language(spec: dict[str, Any]) -> str:
+def language(spec: Spec) -> str:
     """The language of the outputs."""
-    return str(spec["target_language"])
+    return spec.target_language
 
 
-def source(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def source(record: dict[str, Any]) -> str:
     """What the model translates."""
     return str(record["source"])
 
 
-def messages(record: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, str]]:
+def messages(record: dict[str, Any], spec: Spec) -> list[dict[str, str]]:
     """The chat up to the answer: [{"role", "content"}, …]."""
-    return templates.chat(spec, spec["prompt"].format(source=record["source"]))
+    return templates.chat(spec.system, spec.prompt.format(source=record["source"]))
 
 
-def target(record: dict[str, Any], spec: dict[str, Any]) -> str:
+def target(record: dict[str, Any], spec: Spec) -> str:
     """The answer to train on."""
     return str(record["target"])
 
 
-def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
+def read(text: str, spec: Spec) -> tuple[str, bool]:
     """The translation in a generated text: its first line that isn't empty; and whether there were
     more.
     """
@@ -55,6 +55,6 @@ def read(text: str, spec: dict[str, Any]) -> tuple[str, bool]:
     return (lines[0] if lines else ""), len(lines) > 1
 
 
-def choices(spec: dict[str, Any]) -> list[str]:
+def choices(spec: Spec) -> list[str]:
     """Answers to compare by likelihood: none, the text is generated."""
     return []

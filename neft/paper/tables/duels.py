@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from neft.paper import cells, paired, published
-from neft.paper.published import TableSpec
+from neft.paper.published import Planned, TableSpec
 from neft.reporting.typeset import Cell, Sheet
 from neft.results import runs
 from neft.schema import Name
@@ -121,18 +121,18 @@ def _winner(
 
 
 def build(
-    spec: Mapping[str, Any], root: Path, published_file: Path | None
+    spec: Spec, planned: Planned, root: Path, published_file: Path | None
 ) -> tuple[list[dict[str, Any]], list[Sheet]]:
     """Rows of the CSV, one for each duel and seed; a sheet that counts wins, and one with the duels
     of each test and metric.
 
-    spec: {title, rows, columns, baseline, runs}; root: `results/<name>`. In the CSV `difference` is
+    planned: its runs and the baseline; root: `results/<name>`. In the CSV `difference` is
     the column's score less the row's, of a seed, and `mean_difference`, `winner` and `p` (the
     largest of the seeds'; 1 if they disagree) of all.
     """
     values = published.read(published_file, ("model", "train", "test", "method", "metric"))
     places: dict[tuple[str, str, str, str], list[Duel]] = {}
-    for group in runs.group(runs.parse(spec["runs"])):
+    for group in runs.group(planned.runs):
         found = {(score.run.method, score.metric): score for score in cells.scores(root, group)}
         for metric in dict.fromkeys(metric for _, metric in found):
             duels = [
@@ -142,11 +142,11 @@ def build(
                     test,
                     *(values.get(found[m, metric].key) for m in (row, column)),
                 )
-                for row, column in product(spec["rows"], spec["columns"])
+                for row, column in product(spec.rows, spec.columns)
                 if (row, metric) in found and (column, metric) in found
                 for test in [
                     paired.compare(
-                        root, group.methods[column], group.methods[row], metric, spec["baseline"]
+                        root, group.methods[column], group.methods[row], metric, planned.baseline
                     )
                 ]
             ]
@@ -189,9 +189,7 @@ def _records(duel: Duel) -> Iterator[dict[str, Any]]:
         }
 
 
-def _sheet(
-    spec: Mapping[str, Any], place: tuple[str, str, str, str], duels: Sequence[Duel]
-) -> Sheet:
+def _sheet(spec: Spec, place: tuple[str, str, str, str], duels: Sequence[Duel]) -> Sheet:
     """Every method of the rows against every one of the columns, in one metric on one test set."""
     model, train, test, _ = place
     across = {duel.column.run.method: duel.column for duel in duels}
@@ -230,7 +228,7 @@ def _sheet(
         ),
         (duels[0].row.title, signature),
     ]
-    title = f"{spec['title']}: {duels[0].row.title}, {model} tuned on {train}, tested on {test}"
+    title = f"{spec.title}: {duels[0].row.title}, {model} tuned on {train}, tested on {test}"
     values = [
         value for duel in duels for value in (duel.row_published, duel.column_published) if value
     ]
@@ -258,9 +256,7 @@ def _duel(duel: Duel) -> Cell:
     return Cell(text, bold=duel.winner == duel.column.run.method, detail=detail)
 
 
-def _wins(
-    spec: Mapping[str, Any], places: Mapping[tuple[str, str, str, str], Sequence[Duel]]
-) -> Sheet:
+def _wins(spec: Spec, places: Mapping[tuple[str, str, str, str], Sequence[Duel]]) -> Sheet:
     """How many duels the columns' methods win, by training set, test set and metric, and in all."""
     one_model = len({place[0] for place in places}) == 1
     totals: dict[str, list[Tally]] = {}
@@ -283,7 +279,7 @@ def _wins(
         "… significantly",
         "Published: won",
     ]
-    columns, others = ", ".join(spec["columns"]), ", ".join(spec["rows"])
+    columns, others = ", ".join(spec.columns), ", ".join(spec.rows)
     notes = [
         ("Won", f"by {columns} over {others}: the better mean over seeds."),
         (
@@ -298,4 +294,4 @@ def _wins(
             "that share a method, or rows of a test set, are not independent of one another.",
         ),
     ]
-    return Sheet(f"{spec['title']}: wins", header, rows, notes)
+    return Sheet(f"{spec.title}: wins", header, rows, notes)

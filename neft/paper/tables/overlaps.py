@@ -12,7 +12,7 @@ from pydantic import Field
 from neft.data import readers
 from neft.paper import published
 from neft.paper.cells import t_interval
-from neft.paper.published import TableSpec
+from neft.paper.published import Planned, TableSpec
 from neft.reporting.typeset import Cell, Sheet
 from neft.schema import Name
 
@@ -31,11 +31,11 @@ class Spec(TableSpec):
 
 
 def build(
-    spec: Mapping[str, Any], root: Path, published_file: Path | None
+    spec: Spec, planned: Planned, root: Path, published_file: Path | None
 ) -> tuple[list[dict[str, Any]], list[Sheet]]:
     """Rows of the CSV, one for each pair of masks and seed, and a sheet of all pairs.
 
-    spec: {title, overlaps: [{overlap, model}]}; root: `results/<name>`, with
+    planned: the model of each overlap; root: `results/<name>`, with
     `tables/overlap_<overlap>.csv`. Overlaps are percent of the smaller mask; `mean` and its
     interval, over seeds, are of the overlap. What is published above chance is the published
     overlap less our chance level, which needs masks of its sizes.
@@ -43,15 +43,16 @@ def build(
     values = published.read(published_file, ("model", "overlap", "mask"))
     records: list[dict[str, Any]] = []
     rows, shown = [], []
-    for block in spec["overlaps"]:
+    for overlap in spec.overlaps:
+        model = planned.models[overlap]
         pairs: dict[tuple[str, str], list[dict[str, str]]] = {}
-        for _, row in readers.read(root / "tables" / f"overlap_{block['overlap']}.csv"):
+        for _, row in readers.read(root / "tables" / f"overlap_{overlap}.csv"):
             pairs.setdefault((row["a"], row["b"]), []).append(row)
         for names, measured in pairs.items():
             mask = names[0].partition(" ")[0]  # what differs from the analysis stands behind it
-            value = values.get((block["model"], block["overlap"], mask))
-            records += _records(block, names, mask, measured, value)
-            rows.append(_cells(block["overlap"], names, measured, value, beside=bool(values)))
+            value = values.get((model, overlap, mask))
+            records += _records(model, overlap, names, mask, measured, value)
+            rows.append(_cells(overlap, names, measured, value, beside=bool(values)))
             shown += [value] if value else []
     header = [
         "Comparison",
@@ -71,11 +72,12 @@ def build(
         notes.append(
             ("( )", "95 % interval over seeds (Student's t). Values are means over seeds.")
         )
-    return records, [Sheet(spec["title"], header, rows, notes + published.notes(shown))]
+    return records, [Sheet(spec.title, header, rows, notes + published.notes(shown))]
 
 
 def _records(
-    block: Mapping[str, Any],
+    model: str,
+    overlap: str,
     names: tuple[str, str],
     mask: str,
     measured: Sequence[dict[str, str]],
@@ -86,8 +88,8 @@ def _records(
     for row in measured:
         chance = float(row["chance_overlap"])
         yield {
-            "model": block["model"],
-            "overlap": block["overlap"],
+            "model": model,
+            "overlap": overlap,
             "mask": mask,
             "first": names[0],
             "second": names[1],

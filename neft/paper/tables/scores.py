@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neft.paper import cells, published
-from neft.paper.published import TableSpec
+from neft.paper.published import Planned, TableSpec
 from neft.reporting.typeset import Cell, Sheet
 from neft.results import runs
 
@@ -24,26 +24,28 @@ class Spec(TableSpec):
 
 
 def build(
-    spec: Mapping[str, Any], root: Path, published_file: Path | None
+    spec: Spec, planned: Planned, root: Path, published_file: Path | None
 ) -> tuple[list[dict[str, Any]], list[Sheet]]:
     """Rows of the CSV, one for each score and seed, and a sheet for each model and set of metrics.
 
-    spec: {title, runs, trials: {method: number}}; root: `results/<name>`. In the CSV `mean` and its
+    planned: its runs and trials; root: `results/<name>`. In the CSV `mean` and its
     interval, over seeds, are those of all rows of a score; an empty field is a number that doesn't
     exist.
     """
     values = published.read(published_file, ("model", "train", "test", "method", "metric"))
-    groups = runs.group(runs.parse(spec["runs"]))
+    groups = runs.group(planned.runs)
     found = [score for group in groups for score in cells.scores(root, group)]
     records = [
         record
         for score in found
-        for record in _records(score, spec["trials"], values.get(score.key))
+        for record in _records(score, planned.trials, values.get(score.key))
     ]
     sheets: dict[tuple[str, ...], list[cells.SeedScores]] = {}
     for score in found:
         sheets.setdefault((score.run.model, *score.run.metrics), []).append(score)
-    return records, [_sheet(spec, key[0], shown, values) for key, shown in sheets.items()]
+    return records, [
+        _sheet(spec.title, planned.trials, key[0], shown, values) for key, shown in sheets.items()
+    ]
 
 
 def _records(
@@ -78,7 +80,8 @@ def _records(
 
 
 def _sheet(
-    spec: Mapping[str, Any],
+    title: str,
+    trials: Mapping[str, int],
     model: str,
     shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
@@ -98,8 +101,8 @@ def _sheet(
         if place not in best or score.better(score.mean, best[place]):
             best[place] = score.mean
     header = ["Trained on, tested on", "Method", "% trained", "Learning rate", "Epochs"]
-    for metric, title in metrics.items():
-        header += [title, "Published"] if metric in beside else [title]
+    for metric, name in metrics.items():
+        header += [name, "Published"] if metric in beside else [name]
     rows = []
     for (train, test, method), row in places.items():
         first = next(iter(row.values()))
@@ -113,7 +116,7 @@ def _sheet(
             line.append(_cell(row[metric], best[train, test, metric]))
             line += [published.cell(values.get(row[metric].key))] if metric in beside else []
         rows.append(line)
-    return Sheet(f"{spec['title']} ({model})", header, rows, _notes(spec, shown, values))
+    return Sheet(f"{title} ({model})", header, rows, _notes(trials, shown, values))
 
 
 def _chosen(score: cells.SeedScores) -> list[Cell]:
@@ -140,7 +143,7 @@ def _cell(score: cells.SeedScores, best: float) -> Cell:
 
 
 def _notes(
-    spec: Mapping[str, Any],
+    trials_of: Mapping[str, int],
     shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
 ) -> list[tuple[str, str]]:
@@ -160,9 +163,7 @@ def _notes(
             )
         )
     trials = {
-        score.run.method: spec["trials"].get(score.run.method, 1)
-        for score in shown
-        if score.run.tuned
+        score.run.method: trials_of.get(score.run.method, 1) for score in shown if score.run.tuned
     }
     if len(set(trials.values())) > 1:
         counts = ", ".join(f"{method} {count}" for method, count in trials.items())

@@ -118,7 +118,7 @@ class AnalysePlan(Stage):
             if key not in ("memory", "split")
         }
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             task=task,
             **options,
         )
@@ -139,7 +139,7 @@ class AnalysePlan(Stage):
     def count_categories(self, w: Wildcards) -> str:
         """Names of the pairs and what counts as strongly affected."""
         pairs = [pair.names() for pair in self.rank_pairs(w.ranks)]
-        return spec(pairs=pairs, strong=plain(self.config.analyses.ranks[w.ranks].strong))
+        return spec(pairs=pairs, **plain(self.config.analyses.ranks[w.ranks].strong))
 
     def overlap_masks_inputs(self, w: Wildcards) -> dict[str, list[Path]]:
         """The masks that are compared."""

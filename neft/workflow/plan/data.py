@@ -46,7 +46,7 @@ class DataPlan(Stage):
         """The user's own files that a source is read from."""
         source = self.parts(group, key)[part]
         paths: list[str] = plugins.load("sources", source.kind).local_paths(
-            plain(source), self.config.data
+            source, self.config.data
         )
         return paths
 
@@ -72,14 +72,14 @@ class DataPlan(Stage):
 
     def fetch_wheel(self, w: Wildcards) -> str:
         """Package, version and hash."""
-        return spec(**wheel.fetch_spec(plain(self.wheels[w.package, w.version, w.suffix]), ""))
+        return spec(**wheel.fetch_spec(self.wheels[w.package, w.version, w.suffix], ""))
 
     def fetch_hub(self, w: Wildcards) -> str:
         """Repository, revision and which files."""
         if w.kind in ("metrics", "encoders"):
             metric = self.config.metrics[w.key]
             return spec(**plugins.load("metrics", metric.kind).fetch_specs(metric)[w.kind])
-        return spec(**hub.fetch_spec(plain(self.hubs[w.kind, w.key]), w.kind.removesuffix("s")))
+        return spec(**hub.fetch_spec(self.hubs[w.kind, w.key], w.kind.removesuffix("s")))
 
     def read_source_inputs(self, w: Wildcards) -> dict[str, list[Any]]:
         """The files of the data set's source."""
@@ -91,11 +91,10 @@ class DataPlan(Stage):
         seed = dataset.splits.seed if dataset.splits.shuffle else None
         parts = self.parts("datasets", w.dataset)
         shares = [len(self.local_paths("datasets", w.dataset, part)) or 1 for part in parts]
-        task = {"kind": dataset.task.kind}
         return spec(
             source=plain(dataset.source),
             shares=shares,
-            task=task,
+            task=dataset.task.kind,
             filter=plain(dataset.filter),
             seed=seed,
         )

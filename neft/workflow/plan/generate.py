@@ -37,15 +37,11 @@ class GeneratePlan(Stage):
 
     def generate_outputs(self, w: Wildcards) -> str:
         """The prompts and how to decode; not the batch size, on which outputs don't depend."""
-        generation = {
-            key: value
-            for key, value in plain(self.config.generation).items()
-            if key != "batch_size"
-        }
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             task=plain(self.config.datasets[w.test].task),
-            generation=generation,
+            max_new_tokens=self.config.generation.max_new_tokens,
+            precision=self.config.generation.precision,
         )
 
     def generate_outputs_code(self, w: Wildcards) -> str:
@@ -78,9 +74,9 @@ class GeneratePlan(Stage):
             if key != "nltk_data"
         }
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             task=task,
-            generation={"precision": self.config.generation.precision},
+            precision=self.config.generation.precision,
         )
 
     def run_benchmark_code(self, w: Wildcards) -> str:

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from neft.config import table_uses
-from neft.results.runs import UNTUNED, Run, files_of, spell
+from neft.results.runs import UNTUNED, Run, files_of, to_spec
 from neft.workflow import claims
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.runs import RunPlan
@@ -161,20 +161,19 @@ class PaperPlan(Stage):
         """
         settings = plain(self.config.tables[w.table])
         del settings["published"]
+        planned: dict[str, Any]
         if settings["kind"] == "overlaps":
-            settings["overlaps"] = [
-                {"overlap": name, "model": self.config.analyses.overlaps[name].model}
-                for name in settings["overlaps"]
-            ]
-            return spec(**settings)
-        runs = self.runs(w.table)
-        if settings["kind"] == "duels":
-            return spec(**settings, baseline=self.config.report.baseline, runs=spell(runs))
-        return spec(
-            **settings,
-            runs=spell(replace(run, compare=()) for run in runs),
-            trials=self.trials(runs),
-        )
+            overlaps = self.config.analyses.overlaps
+            planned = {"models": {name: overlaps[name].model for name in settings["overlaps"]}}
+        elif settings["kind"] == "duels":
+            planned = {
+                "runs": to_spec(self.runs(w.table)),
+                "baseline": self.config.report.baseline,
+            }
+        else:
+            runs = [replace(run, compare=()) for run in self.runs(w.table)]
+            planned = {"runs": to_spec(runs), "trials": self.trials(runs)}
+        return spec(table=settings, planned=planned)
 
     def make_paper_table_code(self, w: Wildcards) -> str:
         """The script and the kind of table."""
@@ -216,8 +215,8 @@ class PaperPlan(Stage):
         }
         return spec(
             name=self.config.name,
-            runs=spell(runs),
-            pairs=found,
+            places=found,
+            **({"runs": to_spec(runs)} if runs else {}),
             trials=self.trials(runs),
             **options,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from neft import plugins
-from neft.results.runs import spell
+from neft.results.runs import to_spec
 from neft.workflow.params import Stage, Wildcards, plain, spec
 from neft.workflow.plan.runs import RunPlan
 
@@ -26,7 +26,7 @@ class ReportPlan(Stage):
     def make_table(self, w: Wildcards) -> str:
         """All runs, and the method that the others are compared with."""
         return spec(
-            title="Results", runs=spell(self.runs.all()), baseline=self.config.report.baseline
+            title="Results", runs=to_spec(self.runs.all()), baseline=self.config.report.baseline
         )
 
     def show_samples(self, w: Wildcards) -> str:
@@ -46,7 +46,7 @@ class ReportPlan(Stage):
         languages = {test: _languages(self.config.datasets[test].task) for test in tests}
         return spec(
             title="Sample outputs",
-            runs=spell(self.runs.all()),
+            runs=to_spec(self.runs.all()),
             samples=self.config.report.samples,
             seed=self.config.seeds[0],
             metrics=metrics,
@@ -55,7 +55,7 @@ class ReportPlan(Stage):
 
     def show_config(self, w: Wildcards) -> str:
         """The whole configuration."""
-        return spec(**plain(self.config))
+        return spec(config=plain(self.config))
 
     def record_provenance(self, w: Wildcards) -> str:
         """The whole configuration."""
@@ -64,5 +64,5 @@ class ReportPlan(Stage):
 
 def _languages(task: Any) -> dict[str, str]:
     """The languages of what a task's rows ask and of what is answered."""
-    output = plugins.load("tasks", task.kind).language(plain(task))
+    output = plugins.load("tasks", task.kind).language(task)
     return {"source": getattr(task, "source_language", output), "output": output}

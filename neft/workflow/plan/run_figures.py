@@ -9,7 +9,7 @@ from typing import Any
 
 from neft.config.figure_uses import tests
 from neft.config.figures import Budgets, Losses
-from neft.results.runs import UNTUNED, Run, files_of, spell
+from neft.results.runs import UNTUNED, Run, files_of, to_spec
 from neft.workflow.params import Stage, Wildcards, plain, spec
 from neft.workflow.plan.runs import RunPlan
 
@@ -124,7 +124,9 @@ class RunFigurePlan(Stage):
     def plot_losses(self, w: Wildcards) -> str:
         """The runs of each row."""
         return spec(
-            rows=[{"title": title, "runs": spell(runs)} for title, runs in self.loss_runs(w.losses)]
+            rows=[
+                {"title": title, "runs": to_spec(runs)} for title, runs in self.loss_runs(w.losses)
+            ]
         )
 
     def plot_budgets_inputs(self, w: Wildcards) -> list[str]:
@@ -147,4 +149,4 @@ class RunFigurePlan(Stage):
         return files_of(self.layout.root, runs, *kinds)
 
     def _shown(self, runs: list[Run], **more: Any) -> str:
-        return spec(runs=spell(runs), baseline=self.config.report.baseline, **more)
+        return spec(runs=to_spec(runs), baseline=self.config.report.baseline, **more)

@@ -54,7 +54,7 @@ class ScorePlan(Stage):
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
         task = self.config.datasets[w.test].task
-        language = plugins.load("tasks", task.kind).language(plain(task))
+        language = plugins.load("tasks", task.kind).language(task)
         return spec(metric=plain(self.config.metrics[w.metric]), language=language)
 
     def score_outputs_code(self, w: Wildcards) -> str:

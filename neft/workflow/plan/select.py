@@ -24,7 +24,7 @@ class SelectPlan(Stage):
         probe = {key: value for key, value in plain(self.config.probe).items() if key != "keep"}
         stop = {"stop": int(w.step.removeprefix("-step"))} if w.step else {}
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             seed=int(w.seed),
             task=plain(self.dataset(w).task),
             training=plain(self.config.training),
@@ -58,7 +58,7 @@ class SelectPlan(Stage):
         """
         mask, training = self.config.masks[w.mask], self.config.training
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             task=plain(self.dataset(w).task),
             modules=mask.modules,
             axis=mask.axis,
@@ -78,7 +78,7 @@ class SelectPlan(Stage):
         is trained.
         """
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             task=plain(self.dataset(w).task),
             max_length=self.config.training.max_length,
             precision=self.config.generation.precision,
@@ -102,12 +102,13 @@ class SelectPlan(Stage):
         """The mask's settings; of a union that is topped up those of its parts. Of a file its
         content counts, not its path.
         """
-        settings = {
-            key: value for key, value in plain(self.config.masks[w.mask]).items() if key != "path"
-        }
+        settings = plain(self.config.masks[w.mask])
         parts = mask_uses.refilled_from(self.config, Use(w.mask, w.dataset))
         of = [plain(self.config.masks[part.mask]) for part in parts]
-        return spec(**settings | ({"of": of} if parts else {}))
+        return spec(
+            mask=settings | ({"path": ""} if "path" in settings else {}),
+            **({"parts": of} if parts else {}),
+        )
 
     def select_neurons_code(self, w: Wildcards) -> str:
         """The script and the selector, or the parts' selectors."""

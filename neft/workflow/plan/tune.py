@@ -51,7 +51,7 @@ class TunePlan(Stage):
     def tune_model(self, w: Wildcards) -> str:
         """The settings of one trial, the training that all methods share, the prompts."""
         return spec(
-            model=self.trust(w),
+            **self.trust(w),
             seed=int(w.seed),
             task=plain(self.dataset(w).task),
             name=w.method,

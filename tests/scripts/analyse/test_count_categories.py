@@ -15,7 +15,7 @@ from scripts.analyse import count_categories
     "strong", [{"fraction": 0.1, "neurons": None}, {"neurons": 60, "fraction": None}]
 )
 def test_counts_are_those_of_the_rankings(tmp_path, strong):
-    arguments = ranked.with_options(ranked.write(tmp_path), strong=strong)
+    arguments = ranked.with_options(ranked.write(tmp_path), **strong)
     count_categories.main(
         [*arguments, "--json", str(tmp_path / "c.json"), "--csv", str(tmp_path / "c.csv")]
     )

@@ -17,7 +17,7 @@ from neft.models.identity import base_hash
 from scripts.analyse import rank_neurons
 
 SPEC = {
-    **{"model": {"trust_remote_code": False}, "task": tuned.TASK, "rows": 5, "max_length": 128},
+    **{"task": tuned.TASK, "rows": 5, "max_length": 128},
     **{"modules": ["up_proj", "down_proj"], "against": "before", "pooling": "token"},
 }
 UP = "model.layers.1.mlp.up_proj"

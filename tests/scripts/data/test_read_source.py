@@ -10,11 +10,11 @@ from neft.errors import NeftError
 from neft.storage import files
 from scripts.data import read_source
 
-TASK = {"kind": "translation"}
+TASK = "translation"
 
 
 def read(tmp_path, paths, source: dict, seed: int | None = 1, **options) -> tuple[list[dict], dict]:
-    spec = {"source": source, "task": TASK, "filter": options, "seed": seed}
+    spec = {"source": source, "shares": [len(paths)], "task": TASK, "filter": options, "seed": seed}
     out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
     read_source.main(["--spec", json.dumps(spec), "--paths", *map(str, paths), *out])
     rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
@@ -95,7 +95,13 @@ def test_a_column_that_a_task_can_do_without_may_be_absent_unless_it_is_named(tm
     def spec(**columns: str) -> str:
         source = {"kind": "files", "paths": str(table), "columns": columns}
         return json.dumps(
-            {"source": source, "task": {"kind": "instruction"}, "filter": {}, "seed": 1}
+            {
+                "source": source,
+                "shares": [1],
+                "task": "instruction",
+                "filter": {},
+                "seed": 1,
+            }
         )
 
     read_source.main(["--spec", spec(), "--paths", str(table), *out])
@@ -154,7 +160,8 @@ def test_chats_are_kept_as_json_and_a_bad_one_is_named_with_its_line(tmp_path):
     spec = json.dumps(
         {
             "source": {"kind": "files", "paths": str(data)},
-            "task": {"kind": "chat"},
+            "shares": [1],
+            "task": "chat",
             "filter": {},
             "seed": 1,
         }

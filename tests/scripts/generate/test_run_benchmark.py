@@ -89,8 +89,8 @@ def test_ifeval_answers_are_those_of_generate_outputs(tiny_model: Path, data, tm
     inputs = tuned.Inputs(tiny_model, *[test] * 5)
     task = tuned.TASK | {"prompt": "{source}"}
     arguments = tuned.generate_arguments(inputs, tmp_path / "plain", limit=40)
-    spec = {"model": {"trust_remote_code": False}, "task": task}
-    spec |= {"generation": {"max_new_tokens": 40, "precision": "float32"}}
+    spec = {"task": task}
+    spec |= {"max_new_tokens": 40, "precision": "float32"}
     arguments[arguments.index("--spec") + 1] = json.dumps(spec)
     generate_outputs.main(arguments)
     plain = files.read_rows(tmp_path / "plain" / "outputs.jsonl")
@@ -129,8 +129,8 @@ def test_the_likeliest_letter_is_that_of_a_naive_computation(
             "The following are multiple choice questions (with answers) about"
             f" {subject.replace('_', ' ')}.\n\n"
         )
-        prompt += "".join(f"{mmlu.source(one, {})}\nAnswer: {one['answer']}\n\n" for one in shown)
-        prompt += f"{mmlu.source(doc, {})}\nAnswer:"
+        prompt += "".join(f"{mmlu.source(one)}\nAnswer: {one['answer']}\n\n" for one in shown)
+        prompt += f"{mmlu.source(doc)}\nAnswer:"
         naive = {}
         for letter in "ABCD":
             # The last token is only predicted, it takes no place.

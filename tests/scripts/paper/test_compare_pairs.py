@@ -6,7 +6,7 @@ import pytest
 
 import finished
 from neft.errors import NeftError
-from neft.results.runs import parse, paths
+from neft.results.runs import from_spec, paths
 from scripts.paper import compare_pairs
 from scripts.score import compare_outputs
 
@@ -20,7 +20,8 @@ def root(tmp_path_factory):
 
 def outputs(root):
     return {
-        run.method: str(paths(root, run).outputs) for run in parse(finished.runs(methods=METHODS))
+        run.method: str(paths(root, run).outputs)
+        for run in from_spec(finished.runs(methods=METHODS))
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import finished
-from neft.results.runs import parse, paths
+from neft.results.runs import from_spec, paths
 from neft.storage import files
 from scripts.paper import make_paper_table
 
@@ -30,20 +30,25 @@ def root(tmp_path_factory, seeds):
     return folder
 
 
-def make(root, folder, published="", **spec):
+def spec(table, planned):
+    return json.dumps({"table": table, "planned": planned})
+
+
+def make(root, folder, published="", planned=None, **table):
     outputs = {kind: folder / f"table.{kind}" for kind in KINDS}
     flags = [text for kind, path in outputs.items() for text in (f"--{kind}", str(path))]
     if published:
         (folder / "published.csv").write_text(HEADER + published)
         flags += ["--published", str(folder / "published.csv")]
-    make_paper_table.main(["--spec", json.dumps(spec), "--results", str(root), *flags])
+    make_paper_table.main(["--spec", spec(table, planned), "--results", str(root), *flags])
     return {kind: path.read_text(encoding="utf-8") for kind, path in outputs.items()}
 
 
 def scores(root, folder, seeds, published="", trials=None):
     runs = [run | {"compare": []} for run in finished.runs(seeds, methods=METHODS)]
     trials = trials or dict.fromkeys(METHODS[1:], 3)
-    return make(root, folder, published, kind="scores", title="Table 2", runs=runs, trials=trials)
+    planned = {"runs": runs, "trials": trials}
+    return make(root, folder, published, planned, kind="scores", title="Table 2")
 
 
 def duels(root, folder, seeds, published=""):
@@ -53,9 +58,8 @@ def duels(root, folder, seeds, published=""):
         if run["method"] in ("lora", "neft", "neft_random")
     ]
     sides = {"rows": ["lora"], "columns": ["neft", "neft_random"]}
-    return make(
-        root, folder, published, kind="duels", title="Table 7", baseline="full", runs=runs, **sides
-    )
+    planned = {"baseline": "full", "runs": runs}
+    return make(root, folder, published, planned, kind="duels", title="Table 7", **sides)
 
 
 def rows(table):
@@ -65,7 +69,7 @@ def rows(table):
 def test_every_score_has_a_row_for_each_seed_with_what_was_chosen(root, tmp_path, seeds):
     table = rows(scores(root, tmp_path, seeds))
     assert len(table) == 2 * (1 + 4 * len(seeds))  # two metrics; the untuned model has no seeds
-    for run in parse(finished.runs(seeds, methods=METHODS)):
+    for run in from_spec(finished.runs(seeds, methods=METHODS)):
         record = files.read_json(paths(root, run).scores["bleu"])
         row = next(
             r
@@ -177,17 +181,14 @@ def test_overlaps_stand_beside_chance_by_budget(tmp_path):
     (tmp_path / "published.csv").write_text(
         "model,overlap,mask,value,version,suspect,note\nm,separated,low-3,63,coling,copy,same\n"
     )
-    spec = {
-        "kind": "overlaps",
-        "title": "Table 6",
-        "overlaps": [{"overlap": "separated", "model": "m"}],
-    }
+    table = {"kind": "overlaps", "title": "Table 6", "overlaps": ["separated"]}
+    planned = {"models": {"separated": "m"}}
     outputs = {kind: tmp_path / f"table.{kind}" for kind in KINDS}
     flags = [text for kind, path in outputs.items() for text in (f"--{kind}", str(path))]
     make_paper_table.main(
         [
             "--spec",
-            json.dumps(spec),
+            spec(table, planned),
             "--results",
             str(tmp_path),
             "--published",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import finished
-from neft.results.runs import parse, paths
+from neft.results.runs import from_spec, paths
 from scripts.paper import summarize_claims
 
 METHODS = ("full", "lora", "neft", "neft_random", "neft_reversed")
@@ -39,10 +39,9 @@ def summary(root, target, pairs, overlaps=(), trials=None, seeds=(1, 2)):
     spec = {
         "name": "tiny",
         "baseline": "full",
-        "runs": runs if pairs else [],
-        "pairs": places,
+        "places": places,
         "overlaps": list(overlaps),
-    }
+    } | ({"runs": runs} if pairs else {})
     spec["trials"] = trials or dict.fromkeys(METHODS, 1)
     summarize_claims.main(
         ["--spec", json.dumps(spec), "--results", str(root), "--summary", str(target / "s.md")]
@@ -84,7 +83,9 @@ def test_lora_is_compared_at_equal_size_only(root, tmp_path):
     assert verdicts(summary(root, tmp_path, claims("lora")))[title] != "**Not tested here**"
     record = paths(
         root,
-        next(run for run in parse(finished.runs((1, 2), methods=METHODS)) if run.method == "lora"),
+        next(
+            run for run in from_spec(finished.runs((1, 2), methods=METHODS)) if run.method == "lora"
+        ),
     ).metrics
     before = record.read_text()
     record.write_text(json.dumps(json.loads(before) | {"trainable_parameters": 20_000_000}))

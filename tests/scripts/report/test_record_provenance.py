@@ -43,9 +43,9 @@ def note(rule: str, inputs: list[str], output: str, content: str, ended: float =
     )
 
 
-def record(**spec):
+def record(**config):
     options = ["--results", "results/x", "--provenance", "results/x/provenance.json"]
-    record_provenance.main(["--spec", json.dumps(spec), *options])
+    record_provenance.main(["--spec", json.dumps({"config": config}), *options])
     return files.read_json("results/x/provenance.json")
 
 
@@ -118,7 +118,7 @@ def test_packages_have_the_versions_that_are_installed(workflow):
 
 
 def test_the_spec_is_kept_as_it_came(workflow):
-    assert record(config={"seeds": [1]})["spec"] == {"config": {"seeds": [1]}}
+    assert record(seeds=[1])["spec"] == {"config": {"seeds": [1]}}
 
 
 def test_the_machine_and_the_time_are_named(workflow):

@@ -17,7 +17,9 @@ CONFIG = {
 
 
 def show(tmp_path, config):
-    show_config.main(["--spec", json.dumps(config), "--page", str(tmp_path / "config.html")])
+    show_config.main(
+        ["--spec", json.dumps({"config": config}), "--page", str(tmp_path / "config.html")]
+    )
     return (tmp_path / "config.html").read_text(encoding="utf-8")
 
 

@@ -59,7 +59,7 @@ def test_every_method_stands_under_its_sentence_with_its_own_score(root, tmp_pat
     number = sentences(page)[0]
     card = page[page.index(f"sentence {number}<") : page.index("</article>")]
     assert re.findall(r'<th scope="row">(\w+)</th>', card) == list(METHODS)
-    run = runs.parse(finished.runs(methods=("neft",)))[0]
+    run = runs.from_spec(finished.runs(methods=("neft",)))[0]
     paths = runs.paths(root, run)
     assert f">{files.read_rows(paths.outputs)[number]['output']}<" in card
     assert f">{files.read_json(paths.scores['chrf'])['segments'][number]:.1f}<" in card
@@ -79,7 +79,7 @@ def test_without_a_metric_there_are_no_scores(root, tmp_path):
 
 
 def rewrite(root, method, **changes):
-    run = runs.parse(finished.runs(methods=(method,)))[0]
+    run = runs.from_spec(finished.runs(methods=(method,)))[0]
     path = runs.paths(root, run).outputs
     files.write_rows(path, [row | changes for row in files.read_rows(path)])
 
@@ -98,7 +98,7 @@ def test_empty_and_unfinished_outputs_are_marked(root, tmp_path):
 
 
 def test_outputs_of_another_test_set_are_refused(root, tmp_path):
-    run = runs.parse(finished.runs(methods=("neft",)))[0]
+    run = runs.from_spec(finished.runs(methods=("neft",)))[0]
     path = runs.paths(root, run).outputs
     files.write_rows(path, files.read_rows(path)[:50])
     with pytest.raises(NeftError, match=r"ui-en-fr: outputs and scores have \[50, 60\] rows"):

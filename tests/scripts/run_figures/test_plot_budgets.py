@@ -25,7 +25,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(root, chosen):
-    (group,) = runs.group(runs.parse(chosen))
+    (group,) = runs.group(runs.from_spec(chosen))
     return {row.method: row for row in rows(root, group, "full")}
 
 

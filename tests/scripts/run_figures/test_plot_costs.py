@@ -31,7 +31,7 @@ def test_drawn_twice_the_figure_is_the_same_bytes(root, chosen, tmp_path):
 
 
 def test_a_method_stands_where_its_cost_and_score_are_and_the_untuned_model_is_a_line(root, chosen):
-    (group,) = runs.group(runs.parse(chosen))
+    (group,) = runs.group(runs.from_spec(chosen))
     table = rows(root, group, "full")
     _, axes = figures.panels(1, 1, 4, 3)
     plot_costs.draw(axes[0, 0], table, "peak_memory_bytes", figures.styles(finished.METHODS))

@@ -33,7 +33,7 @@ def test_drawn_twice_the_figure_is_the_same_bytes(root, tmp_path):
 
 
 def test_the_dev_panels_show_the_history_by_step_and_by_time(root):
-    histories = plot_losses.read(str(root), runs.parse(finished.runs()))
+    histories = plot_losses.read(str(root), runs.from_spec(finished.runs()))
     assert list(histories) == [method for method in finished.METHODS if method != "base"]
     _, axes = figures.panels(1, 3, 3, 3)
     plot_losses.draw(axes[0], histories, figures.styles(histories))
@@ -45,7 +45,9 @@ def test_the_dev_panels_show_the_history_by_step_and_by_time(root):
 
 
 def test_of_several_seeds_the_mean_is_drawn_in_a_band_from_the_lowest_to_the_highest(root):
-    histories = plot_losses.read(str(root), runs.parse(finished.runs((1, 2), methods=("full",))))
+    histories = plot_losses.read(
+        str(root), runs.from_spec(finished.runs((1, 2), methods=("full",)))
+    )
     _, axes = figures.panels(1, 3, 3, 3)
     plot_losses.draw(axes[0], histories, figures.styles(histories))
     losses = [[row["loss"] for row in rows] for rows in dev(histories["full"])]
@@ -58,9 +60,9 @@ def test_of_several_seeds_the_mean_is_drawn_in_a_band_from_the_lowest_to_the_hig
 
 
 def test_a_run_that_stopped_early_ends_the_mean(root):
-    histories = plot_losses.read(str(root), runs.parse(finished.runs((1, 2), methods=("full",))))[
-        "full"
-    ]
+    histories = plot_losses.read(
+        str(root), runs.from_spec(finished.runs((1, 2), methods=("full",)))
+    )["full"]
     steps, losses = plot_losses.curves([histories[0], histories[1][:33]], "dev", "step")
     assert steps.tolist() == [[10, 20, 30], [10, 20, 30]]
     assert losses.shape == (2, 3)

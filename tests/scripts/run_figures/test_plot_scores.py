@@ -36,7 +36,7 @@ def test_drawn_twice_the_figure_is_the_same_bytes(root, tmp_path):
 
 
 def test_dots_intervals_and_labels_are_the_scores(root):
-    (group,) = runs.group(runs.parse(finished.runs()))
+    (group,) = runs.group(runs.from_spec(finished.runs()))
     results = {row.method: row.results["bleu"] for row in rows(root, group, "full")}
     _, axes = figures.panels(1, 1, 4, 3)
     plot_scores.draw(axes[0, 0], results, "full")
@@ -54,7 +54,7 @@ def test_dots_intervals_and_labels_are_the_scores(root):
 
 
 def test_the_first_method_is_on_top_and_the_axis_starts_at_zero(root):
-    (group,) = runs.group(runs.parse(finished.runs()))
+    (group,) = runs.group(runs.from_spec(finished.runs()))
     results = {row.method: row.results["chrf"] for row in rows(root, group, "full")}
     _, axes = figures.panels(1, 1, 4, 3)
     plot_scores.draw(axes[0, 0], results, "full")

@@ -40,7 +40,6 @@ def read(inputs: tuned.Inputs, tmp_path: Path, max_length: int = 512) -> States:
     for name, part in (("train", rows[:6]), ("dev", rows[6:])):
         write_rows(tmp_path / f"{name}.jsonl", part)
     spec = {
-        "model": {"trust_remote_code": False},
         "task": TASK,
         "max_length": max_length,
         "precision": "float32",
@@ -77,7 +76,10 @@ def test_prompts_that_are_too_long_are_left_out_with_their_classes(
     whole = read(inputs, tmp_path)
     row = json.loads((tmp_path / "train.jsonl").read_text().splitlines()[0])
     short = len(
-        encode.prompt_ids(AutoTokenizer.from_pretrained(tiny_model), nli.messages(row, TASK))
+        encode.prompt_ids(
+            AutoTokenizer.from_pretrained(tiny_model),
+            nli.messages(row, nli.Spec.model_validate(TASK)),
+        )
     )
     shorter = read(inputs, tmp_path, short)
     assert shorter.classes["train"].tolist() == [0, 2, 1]  # every other row says its premise twice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,12 @@ def distances(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def select(
-    tmp_path: Path, record: Path, spec: dict[str, Any], *more: str, name: str = "mask"
+    tmp_path: Path,
+    record: Path,
+    settings: dict[str, Any],
+    *more: str,
+    name: str = "mask",
+    parts: Sequence[dict[str, Any]] = (),
 ) -> NeuronMask:
     path = tmp_path / f"{name}.safetensors"
     files = [
@@ -56,6 +62,7 @@ def select(
         "--record",
         str(path.with_suffix(".json")),
     ]
+    spec = {"mask": settings, "parts": parts}
     select_neurons.main(["--spec", json.dumps(spec), *files, *more])
     return NeuronMask.load(path)
 
@@ -143,7 +150,8 @@ def test_a_refilled_union_takes_each_parts_own_file_and_has_the_sum_of_the_budge
         "--norms",
         str(tmp_path / "norms"),
     ]
-    mask = select(tmp_path, record, {"kind": "union", "of": parts, "refill": True}, *files)
+    union = {"kind": "union", "of": ["a", "b", "c"], "refill": True}
+    mask = select(tmp_path, record, union, *files, parts=parts)
     assert mask.count == mask.budget == 44
     # The first two are the same neurons, 20 in two turns of 18 more; the third starts from the
     # other end.
@@ -156,7 +164,11 @@ def test_a_mask_from_a_file_is_taken_as_it_is_if_it_is_of_this_model(
 ) -> None:
     drawn = select(tmp_path, record, {"kind": "random", "neurons": 20}, name="drawn")
     taken = select(
-        tmp_path, record, {"kind": "file"}, "--masks", str(tmp_path / "drawn.safetensors")
+        tmp_path,
+        record,
+        {"kind": "file", "path": ""},
+        "--masks",
+        str(tmp_path / "drawn.safetensors"),
     )
     assert {key: index.tolist() for key, index in taken.indices.items()} == {
         k: v.tolist() for k, v in drawn.indices.items()
@@ -189,7 +201,13 @@ def test_a_mask_of_another_model_is_refused_by_name(
     )
     other.save(tmp_path / "other.safetensors")
     with pytest.raises(NeftError, match=message) as caught:
-        select(tmp_path, record, {"kind": "file"}, "--masks", str(tmp_path / "other.safetensors"))
+        select(
+            tmp_path,
+            record,
+            {"kind": "file", "path": ""},
+            "--masks",
+            str(tmp_path / "other.safetensors"),
+        )
     assert str(caught.value).startswith(str(tmp_path / "other.safetensors"))
 
 

@@ -15,7 +15,6 @@ from scripts.select import sum_gradients
 
 def sums(inputs: tuned.Inputs, out: Path, **changes: object) -> Path:
     spec = {
-        "model": {"trust_remote_code": False},
         "task": tuned.TASK,
         "modules": ["up_proj", "o_proj"],
         "axis": "natural",

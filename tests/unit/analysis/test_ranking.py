@@ -121,13 +121,8 @@ def test_unrelated_rankings_differ_on_average_by_what_the_table_says() -> None:
 def test_strong_is_above_the_threshold_suppressed_fell_and_indirect_was_not_trained() -> None:
     one = pair([1, 2, 3, 4, 5, 6], [4, 5, 1, 3, 6, 2], [False, True, False, False, False, False])
     # Differences 3, 3, -2, -1, 1, -4.
-    assert ranking.categories(one, {"neurons": 2}) == Categories(strong=3, suppressed=2, indirect=2)
-    assert ranking.categories(one, {"neurons": 3, "fraction": None}) == Categories(1, 0, 1)
-    assert ranking.categories(one, {"fraction": 0.5, "neurons": None}) == Categories(1, 0, 1)
-
-
-def test_the_publications_threshold_is_its_fraction_of_llama_2() -> None:
-    assert ranking.places({"fraction": 0.142}, 704_512) == pytest.approx(100_000, rel=0.001)
+    assert ranking.categories(one, 2) == Categories(strong=3, suppressed=2, indirect=2)
+    assert ranking.categories(one, 3) == Categories(1, 0, 1)
 
 
 def test_seeds_of_a_pair_stand_together() -> None:

@@ -141,7 +141,7 @@ def test_the_memory_and_the_split_are_no_part_of_what_decides_a_ranking() -> Non
     ]
     assert found[0] == found[1]
     assert set(json.loads(found[0])) == {
-        "model",
+        "trust_remote_code",
         "task",
         "rows",
         "max_length",

@@ -13,7 +13,6 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 import neft
-from neft.core import delta as deltas
 from neft.core.delta import KINDS, Delta, LoraDelta, NeuronDelta, TensorDelta
 from neft.core.mask import NeuronMask
 from neft.errors import NeftError
@@ -76,10 +75,10 @@ def test_applied_to_the_base_a_delta_gives_the_tuned_model_and_reverted_the_base
     delta.save(tmp_path / "delta.safetensors")
     plain = load(tiny_model)
     before = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
-    undo = deltas.apply(plain, Delta.load(tmp_path / "delta.safetensors"))
+    undo = neft.apply(plain, Delta.load(tmp_path / "delta.safetensors"))
     assert torch.equal(logits(plain), logits(merged_by_its_library(model)))
     assert not torch.equal(logits(plain), logits(load(tiny_model)))
-    deltas.revert(plain, undo)
+    neft.revert(plain, undo)
     assert all(torch.equal(tensor, before[name]) for name, tensor in plain.state_dict().items())
 
 
@@ -107,7 +106,7 @@ def test_a_lora_delta_merges_in_bfloat16_as_peft_does(tmp_path: Path) -> None:
     theirs = get_peft_model(load(folder, torch.bfloat16), LoraConfig(**_options(delta)))
     set_peft_model_state_dict(theirs, delta.tensors)
     ours = load(folder, torch.bfloat16)
-    deltas.apply(ours, delta)
+    neft.apply(ours, delta)
     expected = theirs.merge_and_unload().state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
 
@@ -164,7 +163,7 @@ def test_a_delta_of_another_base_is_refused(tiny_model: Path, tmp_path: Path) ->
     _, delta = tuned(tiny_model, "neurons")
     other = make_tiny_model(tmp_path / "other", seed=3)
     with pytest.raises(NeftError, match="belongs to another base model"):
-        deltas.apply(load(other), delta)
+        neft.apply(load(other), delta)
     with pytest.raises(NeftError, match="belongs to another base model"):
         neft.merge(other, delta, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -219,7 +218,7 @@ def test_a_delta_for_a_parameter_that_is_not_there_is_an_error(
         {"base_hash": neft.base_hash(tiny_model)},
     )
     with pytest.raises(NeftError, match=r"did you mean 'model.embed_tokens.weight'"):
-        deltas.apply(load(tiny_model), delta)
+        neft.apply(load(tiny_model), delta)
     with pytest.raises(NeftError, match=r"no parameter model.embed_token.weight"):
         neft.merge(tiny_model, delta, tmp_path / "out")
 
@@ -324,7 +323,7 @@ def test_a_delta_of_other_shapes_changes_nothing_and_says_which(
     model = load(tiny_model)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(NeftError, match=message):
-        deltas.apply(model, delta)
+        neft.apply(model, delta)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     with pytest.raises(NeftError, match=message):
         neft.merge(tiny_model, delta, tmp_path / "out")

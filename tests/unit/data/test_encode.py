@@ -9,6 +9,7 @@ import tiny
 import tuned
 from neft import plugins
 from neft.data import encode
+from neft.data.tasks import summarization
 from neft.errors import NeftError
 from neft.models import runtime
 from neft.storage.files import read_rows
@@ -23,7 +24,7 @@ def tokenizer():
 
 
 def messages(source: str) -> list[dict[str, str]]:
-    return TASK.messages({"source": source}, tuned.TASK)
+    return TASK.messages({"source": source}, tuned.task())
 
 
 def test_labels_are_the_answer_and_the_token_that_ends_it(tokenizer):
@@ -69,15 +70,21 @@ def test_a_tokenizer_without_template_is_refused(tokenizer):
 
 def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer, tiny_rows: Path):
     rows = read_rows(tiny_rows)
-    everything, none = encode.examples(tokenizer, rows, TASK, tuned.TASK, STOPS, 512)
+    everything, none = encode.examples(tokenizer, rows, TASK, tuned.task(), STOPS, 512)
     lengths = sorted(len(e["input_ids"]) for e in everything)
     limit = lengths[len(lengths) // 2]
-    kept, dropped = encode.examples(tokenizer, rows, TASK, tuned.TASK, STOPS, limit)
+    kept, dropped = encode.examples(tokenizer, rows, TASK, tuned.task(), STOPS, limit)
     assert none == {"too_long": 0, "cut": 0} and 0 < dropped["too_long"] == len(rows) - len(kept)
     assert kept == [e for e in everything if len(e["input_ids"]) <= limit]
 
 
-SUMMARY = {"kind": "summarization", "prompt": "Summarize:\n{document}", "max_document_tokens": 12}
+SUMMARY = summarization.Spec(
+    kind="summarization",
+    source_language="en",
+    target_language="en",
+    prompt="Summarize:\n{document}",
+    max_document_tokens=12,
+)
 
 
 def test_documents_over_the_budget_lose_their_end_and_are_counted(tokenizer):
@@ -105,7 +112,7 @@ def test_documents_over_the_budget_lose_their_end_and_are_counted(tokenizer):
 def test_any_document_is_cut_to_the_budget_and_to_no_less_than_it_must_be(
     tokenizer, document: str, budget: int
 ):
-    spec = SUMMARY | {"max_document_tokens": budget}
+    spec = SUMMARY.model_copy(update={"max_document_tokens": budget})
     (row,), cut = encode.shorten(
         tokenizer, [{"document": document}], plugins.load("tasks", "summarization"), spec
     )
@@ -117,7 +124,7 @@ def test_any_document_is_cut_to_the_budget_and_to_no_less_than_it_must_be(
 
 def test_a_task_without_a_long_field_is_left_as_it_is(tokenizer):
     rows = [{"source": "Open the file " * 200}]
-    assert encode.shorten(tokenizer, rows, TASK, tuned.TASK) == (rows, 0)
+    assert encode.shorten(tokenizer, rows, TASK, tuned.task()) == (rows, 0)
 
 
 def test_rows_that_the_model_has_no_positions_for_are_counted_and_the_longest_named(

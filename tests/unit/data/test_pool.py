@@ -14,7 +14,7 @@ from neft.errors import NeftError
 PAIRS = SimpleNamespace(
     FIELDS=("premise", "hypothesis", "label"),
     OPTIONAL=frozenset({"premise"}),
-    source=lambda row, spec: f"{row['premise']}\n{row['hypothesis']}",
+    source=lambda row: f"{row['premise']}\n{row['hypothesis']}",
 )
 """A task of two texts, one of which may be empty."""
 
@@ -24,7 +24,7 @@ def records(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 def pool(*pairs: tuple[str, str], seed: int = 1, **options) -> tuple[list[dict], dict]:
-    return make_pool(records(*pairs), translation, options, seed)
+    return make_pool(records(*pairs), translation, Filter(**options), seed)
 
 
 def dropped(*pairs: tuple[str, str], **options) -> dict[str, int]:
@@ -119,7 +119,7 @@ def test_a_row_more_leaves_the_order_of_the_others():
 
 def test_a_task_of_several_inputs_counts_them_together():
     rows = [{"premise": "Same", "hypothesis": h, "label": "yes"} for h in ("One", "Two", "one")]
-    assert make_pool(rows, PAIRS, {}, 1)[1]["dropped"]["duplicate"] == 1
+    assert make_pool(rows, PAIRS, Filter(), 1)[1]["dropped"]["duplicate"] == 1
 
 
 def test_only_a_field_that_may_be_empty_may_be_empty():
@@ -127,7 +127,7 @@ def test_only_a_field_that_may_be_empty_may_be_empty():
         {"premise": "", "hypothesis": "One", "label": "yes"},
         {"premise": "Same", "hypothesis": "", "label": "yes"},
     ]
-    assert make_pool(rows, PAIRS, {}, 1)[0] == [{"id": 0, **rows[0]}]
+    assert make_pool(rows, PAIRS, Filter(), 1)[0] == [{"id": 0, **rows[0]}]
 
 
 def test_a_filter_that_no_row_can_pass_is_refused():
@@ -183,7 +183,7 @@ def test_duplicates_stay_if_asked():
 
 def test_without_a_seed_rows_stay_in_the_order_of_the_source():
     pairs = [(f"sentence {n}", "x") for n in range(50)]
-    rows, _ = make_pool(records(*pairs), translation, {}, None)
+    rows, _ = make_pool(records(*pairs), translation, Filter(), None)
     assert [(row["id"], row["source"]) for row in rows] == [(n, f"sentence {n}") for n in range(50)]
 
 

@@ -37,7 +37,7 @@ def prompts(tiny_model: Path, tiny_rows: Path) -> list[list[int]]:
     _, tokenizer = runtime.load_model(tiny_model, "float32")
     task = plugins.load("tasks", "translation")
     return [
-        encode.prompt_ids(tokenizer, task.messages(row, tuned.TASK))
+        encode.prompt_ids(tokenizer, task.messages(row, tuned.task()))
         for row in read_rows(tiny_rows)[:24]
     ]
 

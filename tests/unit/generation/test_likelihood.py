@@ -36,7 +36,7 @@ def encoded(tiny_model: Path, tiny_rows: Path) -> tuple[list[list[int]], list[li
     _, tokenizer = runtime.load_model(tiny_model, "float32")
     task = plugins.load("tasks", "translation")
     rows = [
-        encode.choices(tokenizer, task.messages(row, tuned.TASK), WORDS, {2})
+        encode.choices(tokenizer, task.messages(row, tuned.task()), WORDS, {2})
         for row in read_rows(tiny_rows)[:12]
     ]
     return [prompt for prompt, _ in rows], [answers for _, answers in rows]

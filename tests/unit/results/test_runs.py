@@ -47,20 +47,20 @@ def test_runs_that_differ_in_their_seed_alone_are_spelled_together_and_read_as_t
         Run(**{**vars(TUNED), "method": "full"}),
         TUNED,
     ]
-    spelled = runs.spell(several)
+    spelled = runs.to_spec(several)
     assert [value["seed"] for value in spelled] == [0, [2, 3], 2, 2]
-    assert runs.parse(spelled) == several[:4]
+    assert runs.from_spec(spelled) == several[:4]
 
 
 def test_runs_are_read_once_in_their_order():
     value = {"model": "m", "dataset": "d", "method": "neft", "kind": "neft", "seed": 2, "test": "t"}
     first = value | {"method": "full", "kind": "full", "metrics": ["bleu"], "compare": []}
-    assert [run.method for run in runs.parse([first, value, first])] == ["full", "neft"]
+    assert [run.method for run in runs.from_spec([first, value, first])] == ["full", "neft"]
 
 
 def test_no_runs_at_all_is_an_error():
     with pytest.raises(NeftError, match="nothing to show"):
-        runs.parse([])
+        runs.from_spec([])
 
 
 def test_the_untuned_model_stands_beside_every_training_set_with_the_same_test_set():

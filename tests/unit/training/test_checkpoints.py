@@ -37,7 +37,7 @@ def train(tiny_model: Path, tiny_rows: Path, folder: Path, fingerprint: dict[str
     )
     task = plugins.load("tasks", "translation")
     examples, _ = encode.examples(
-        tokenizer, read_rows(tiny_rows), task, tuned.TASK, frozenset({2}), 512
+        tokenizer, read_rows(tiny_rows), task, tuned.task(), frozenset({2}), 512
     )
     run = trainer.Run(
         settings=Training(**tuned.TRAINING),

@@ -17,7 +17,9 @@ def batch(tiny_model: Path, tiny_rows: Path) -> dict[str, torch.Tensor]:
     model, tokenizer = runtime.load_model(tiny_model, "float32")
     task = plugins.load("tasks", "translation")
     stops = encode.stop_tokens(model, tokenizer)
-    examples, _ = encode.examples(tokenizer, read_rows(tiny_rows)[:6], task, tuned.TASK, stops, 512)
+    examples, _ = encode.examples(
+        tokenizer, read_rows(tiny_rows)[:6], task, tuned.task(), stops, 512
+    )
     return encode.collate(examples)
 
 

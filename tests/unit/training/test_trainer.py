@@ -29,7 +29,7 @@ def data(tiny_model: Path, tiny_rows: Path) -> Data:
     rows = read_rows(tiny_rows)[::-1]
     stops = encode.stop_tokens(model, tokenizer)
     examples, _ = encode.examples(
-        tokenizer, rows, plugins.load("tasks", "translation"), tuned.TASK, stops, 512
+        tokenizer, rows, plugins.load("tasks", "translation"), tuned.task(), stops, 512
     )
     return examples[:36], examples[36:46]
 

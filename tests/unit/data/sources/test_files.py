@@ -13,8 +13,9 @@ from neft.errors import NeftError
 
 
 def read(spec: dict) -> list[dict]:
-    paths = [Path(path) for path in files.local_paths(spec, ".")]
-    return list(records.read(spec, paths, [len(paths)], translation)[0])
+    source = files.Spec.model_validate(spec)
+    paths = [Path(path) for path in files.local_paths(source, ".")]
+    return list(records.read(source, paths, [len(paths)], translation)[0])
 
 
 def test_columns_say_which_column_is_which_field(tiny_pairs):
@@ -51,9 +52,9 @@ def test_line_aligned_text_has_a_file_for_each_field(tmp_path):
 def test_the_order_of_keys_changes_nothing_of_line_aligned_text():
     paths = {"target": "x.fr", "source": "x.en"}
     backwards = {"source": "x.en", "target": "x.fr"}
-    assert files.local_paths({"kind": "files", "paths": paths}, "") == files.local_paths(
-        {"kind": "files", "paths": backwards}, ""
-    )
+    assert files.local_paths(
+        files.Spec.model_validate({"kind": "files", "paths": paths}), ""
+    ) == files.local_paths(files.Spec.model_validate({"kind": "files", "paths": backwards}), "")
 
 
 def test_line_aligned_text_needs_a_file_for_every_field(tmp_path):
@@ -63,7 +64,7 @@ def test_line_aligned_text_needs_a_file_for_every_field(tmp_path):
 
 
 def test_a_model_is_a_directory(tiny_model, tmp_path):
-    spec = {"kind": "files", "path": str(tiny_model)}
+    spec = files.Spec.model_validate({"kind": "files", "path": str(tiny_model)})
     assert files.serves(spec) == ("model",)
     assert files.local_paths(spec, ".") == [str(tiny_model)]
     assert files.model(spec, [tiny_model], tmp_path) == tiny_model
@@ -100,16 +101,20 @@ def test_a_block_that_makes_no_sense_is_refused(options, message):
 
 
 def test_relative_paths_start_from_the_folder_of_the_configuration(tmp_path):
-    spec = {"kind": "files", "paths": ["a.tsv", "/b.tsv"]}
+    spec = files.Spec.model_validate({"kind": "files", "paths": ["a.tsv", "/b.tsv"]})
     assert files.local_paths(spec, "../shared") == ["../shared/a.tsv", "/b.tsv"]
     assert files.local_paths(spec, ".") == ["a.tsv", "/b.tsv"]
-    assert files.local_paths({"kind": "files", "path": "model"}, "/m") == ["/m/model"]
+    assert files.local_paths(
+        files.Spec.model_validate({"kind": "files", "path": "model"}), "/m"
+    ) == ["/m/model"]
 
 
 def test_a_pattern_stands_for_its_matches_by_name(tmp_path):
     for name in ("b_val.csv", "a_val.csv", "c.txt"):
         (tmp_path / name).write_text("Who?,one,two,A\n")
-    spec = {"kind": "files", "paths": "*_val.csv", "header": ["source", "A", "B", "target"]}
+    spec = files.Spec.model_validate(
+        {"kind": "files", "paths": "*_val.csv", "header": ["source", "A", "B", "target"]}
+    )
     paths = files.local_paths(spec, str(tmp_path))
     assert paths == [f"{tmp_path}/a_val.csv", f"{tmp_path}/b_val.csv"]
     found = list(files.rows(spec, [Path(path) for path in paths]))
@@ -121,16 +126,16 @@ def test_a_pattern_stands_for_its_matches_by_name(tmp_path):
 
 
 def test_a_pattern_that_matches_nothing_is_left_for_the_check_of_paths(tmp_path):
-    assert files.local_paths({"kind": "files", "paths": "no/*.csv"}, str(tmp_path)) == [
-        f"{tmp_path}/no/*.csv"
-    ]
+    assert files.local_paths(
+        files.Spec.model_validate({"kind": "files", "paths": "no/*.csv"}), str(tmp_path)
+    ) == [f"{tmp_path}/no/*.csv"]
 
 
 def test_a_name_with_brackets_is_no_pattern(tmp_path):
     (tmp_path / "a[1].csv").write_text("source,target\n")
-    assert files.local_paths({"kind": "files", "paths": "a[1].csv"}, str(tmp_path)) == [
-        f"{tmp_path}/a[1].csv"
-    ]
+    assert files.local_paths(
+        files.Spec.model_validate({"kind": "files", "paths": "a[1].csv"}), str(tmp_path)
+    ) == [f"{tmp_path}/a[1].csv"]
 
 
 def test_quotation_marks_of_xnli_are_text(tmp_path):

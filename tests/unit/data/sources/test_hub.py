@@ -15,7 +15,7 @@ PIN = {"kind": "hub", "repo": "org/pairs", "revision": "a" * 40}
 
 
 def read(folder, **options) -> list[dict]:
-    spec = hub.Spec.model_validate(PIN | options).model_dump(mode="json")
+    spec = hub.Spec.model_validate(PIN | options)
     return list(records.read(spec, [folder], [1], translation)[0])
 
 
@@ -96,14 +96,14 @@ def test_a_file_of_a_format_that_is_not_read_is_refused():
 
 
 def test_a_dataset_fetches_its_files_and_a_model_what_models_have():
-    dataset = hub.fetch_spec(PIN | {"files": ["a.csv"]}, "dataset")
+    dataset = hub.fetch_spec(hub.Spec(**PIN, files=["a.csv"]), "dataset")
     assert dataset == {
         "repo": "org/pairs",
         "revision": "a" * 40,
         "repo_type": "dataset",
         "patterns": ["a.csv"],
     }
-    model = hub.fetch_spec(PIN | {"files": []}, "model")
+    model = hub.fetch_spec(hub.Spec(**PIN), "model")
     assert "*.safetensors" in model["patterns"]
     assert not any(pattern.endswith((".bin", ".pt", ".pth")) for pattern in model["patterns"])
 

@@ -19,7 +19,7 @@ FIELDS = ("premise", "hypothesis", "label")
 
 def join(translations: list[tuple[str, str]], seed: int = 1) -> tuple[list[tuple[str, ...]], dict]:
     rows = [{"first": first, "second": second} for first, second in translations]
-    found, counts = pairs.join(SPEC | {"seed": seed}, [rows], FIELDS)
+    found, counts = pairs.join(pairs.Spec.model_validate(SPEC | {"seed": seed}), [rows], FIELDS)
     return [tuple(row[field] for field in FIELDS) for row in found], counts
 
 

@@ -35,13 +35,16 @@ def write(path: Path, rows: list[tuple[str, str, str]]) -> Path:
     return path
 
 
-def block(left: Path, right: Path, columns: dict[str, str]) -> dict:
+def block(left: Path | list[Path], right: Path, columns: dict[str, str]) -> pivot.Spec:
     part = {"kind": "files", "columns": columns}
-    return {
-        "kind": "pivot",
-        "left": part | {"paths": str(left)},
-        "right": part | {"paths": str(right)},
-    }
+    paths = [str(path) for path in (left if isinstance(left, list) else [left])]
+    return pivot.Spec.model_validate(
+        {
+            "kind": "pivot",
+            "left": part | {"paths": paths},
+            "right": part | {"paths": str(right)},
+        }
+    )
 
 
 def join(tmp_path, **columns: str) -> tuple[list[tuple[str, str]], dict]:
@@ -88,8 +91,7 @@ def test_numbers_can_join_as_the_sentence_ids_of_flores_do(tmp_path):
 def test_parts_of_several_files_keep_to_their_files(tmp_path):
     a, b = write(tmp_path / "a.jsonl", FRENCH[:2]), write(tmp_path / "b.jsonl", FRENCH[2:])
     right = write(tmp_path / "zh.jsonl", CHINESE)
-    spec = block(a, right, {"pivot": "en", "context": "context"})
-    spec["left"]["paths"] = [str(a), str(b)]
+    spec = block([a, b], right, {"pivot": "en", "context": "context"})
     assert len(records.read(spec, [a, b, right], [2, 1], translation)[0]) == 3
 
 

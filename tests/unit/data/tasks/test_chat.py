@@ -31,9 +31,9 @@ def test_all_messages_but_the_last_are_the_prompt():
 
 def test_chats_that_ask_the_same_are_alike_whatever_the_answer():
     other = [*TALK[:-1], {"role": "assistant", "content": "Nobody"}]
-    assert chat.source(row(TALK), {}) == chat.source(row(other), {})
+    assert chat.source(row(TALK)) == chat.source(row(other))
     assert (
-        chat.source(row(TALK), {})
+        chat.source(row(TALK))
         == "system: Be brief.\nuser: Hi\nassistant: Hello\nuser: Who are you?"
     )
 

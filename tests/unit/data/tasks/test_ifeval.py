@@ -14,7 +14,7 @@ import tiny
 from neft.data.tasks import ifeval
 from neft.errors import NeftError
 
-SPEC = ifeval.Spec(kind="ifeval").model_dump()
+SPEC = ifeval.Spec(kind="ifeval")
 FRENCH = (
     "Bonjour à tous, je suis très heureux de vous retrouver ici ce soir pour parler de la pluie."
 )

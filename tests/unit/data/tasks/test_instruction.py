@@ -5,16 +5,18 @@ from pydantic import ValidationError
 
 from neft.data.tasks import instruction
 
-SPEC = instruction.Spec(kind="instruction", language="en").model_dump()
+SETTINGS = {"kind": "instruction", "language": "en"}
+SPEC = instruction.Spec.model_validate(SETTINGS)
 WITH = {"instruction": "Name the capital.", "input": "France", "output": "Paris"}
 WITHOUT = WITH | {"input": "", "instruction": "Name a {city}."}
 
 
 def test_a_row_with_an_input_and_one_without_have_a_prompt_each():
-    spec = SPEC | {
+    prompts = {
         "prompt": "{instruction} About: {input}",
         "prompt_without_input": "Do: {instruction}",
     }
+    spec = instruction.Spec.model_validate(SETTINGS | prompts)
     assert instruction.messages(WITH, spec) == [
         {"role": "user", "content": "Name the capital. About: France"}
     ]
@@ -29,8 +31,8 @@ def test_by_default_the_input_follows_after_an_empty_line():
 
 
 def test_rows_are_alike_only_if_their_inputs_are():
-    assert instruction.source(WITH, {}) == "Name the capital.\nFrance"
-    assert instruction.source(WITHOUT, {}) == "Name a {city}."
+    assert instruction.source(WITH) == "Name the capital.\nFrance"
+    assert instruction.source(WITHOUT) == "Name a {city}."
 
 
 def test_the_whole_output_is_the_answer():
@@ -43,4 +45,4 @@ def test_the_whole_output_is_the_answer():
 )
 def test_a_template_must_fit_its_rows(changes):
     with pytest.raises(ValidationError, match=r"needs \{input\}|unknown placeholder \{input\}"):
-        instruction.Spec.model_validate(SPEC | changes)
+        instruction.Spec.model_validate(SETTINGS | changes)

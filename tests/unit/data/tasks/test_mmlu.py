@@ -7,7 +7,7 @@ import benchmark_rows
 from neft.data.tasks import mmlu
 from neft.errors import NeftError
 
-SPEC = {"kind": "mmlu", "shots": 2, "examples": "dev", "chat_template": False}
+SPEC = mmlu.Spec(kind="mmlu", shots=2, examples="dev")
 # The original format, written out.
 PROMPT = """The following are multiple choice questions (with answers) about number theory.
 
@@ -77,7 +77,7 @@ def test_the_prompt_is_lm_evals_own():
 
 
 def test_without_shots_there_is_only_the_question():
-    task = tasks({"kind": "mmlu", "shots": 0, "examples": None, "chat_template": False})["colours"]
+    task = tasks(mmlu.Spec(kind="mmlu", shots=0))["colours"]
     task.build_all_requests()
     start = (
         "The following are multiple choice questions (with answers) about colours.\n\nWhich is a"
@@ -101,7 +101,7 @@ def test_too_few_examples_of_a_subject_are_an_error():
     with pytest.raises(
         NeftError, match="2 examples of the subject number_theory in dev, but `shots` is 3"
     ):
-        tasks(SPEC | {"shots": 3})
+        tasks(SPEC.model_copy(update={"shots": 3}))
 
 
 def test_an_answer_that_is_no_letter_is_an_error():

@@ -27,7 +27,7 @@ def spec(language: str = "en", **changes):
         "labels": WORDS[language],
         "prompt": "{premise}\n{hypothesis}\nTrue?",
     }
-    return nli.Spec.model_validate(values | changes).model_dump(mode="json")
+    return nli.Spec.model_validate(values | changes)
 
 
 def test_premise_and_hypothesis_go_into_the_users_message():

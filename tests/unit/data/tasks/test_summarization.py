@@ -5,18 +5,19 @@ from pydantic import ValidationError
 
 from neft.data.tasks import summarization
 
-SPEC = {
+SETTINGS = {
     "kind": "summarization",
     "source_language": "en",
     "target_language": "zh",
     "max_document_tokens": 400,
     "prompt": "Summarize in Chinese:\n{document}",
 }
+SPEC = summarization.Spec.model_validate(SETTINGS)
 
 
 def test_the_document_goes_into_the_users_message():
     chat = summarization.messages(
-        {"document": "A: {hi}\nB: ho"}, SPEC | {"system": "You summarize."}
+        {"document": "A: {hi}\nB: ho"}, SPEC.model_copy(update={"system": "You summarize."})
     )
     assert chat == [
         {"role": "system", "content": "You summarize."},
@@ -43,5 +44,5 @@ def test_outputs_are_in_the_target_language():
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
     with pytest.raises(ValidationError) as error:
-        summarization.Spec.model_validate(SPEC | changes)
+        summarization.Spec.model_validate(SETTINGS | changes)
     assert message in error.value.errors()[0]["msg"]

@@ -5,13 +5,14 @@ from pydantic import ValidationError
 
 from neft.data.tasks import translation
 
-SPEC = {
+SETTINGS = {
     "kind": "translation",
     "source_language": "en",
     "target_language": "fr",
     "system": None,
     "prompt": "To French:\n{source}",
 }
+SPEC = translation.Spec.model_validate(SETTINGS)
 
 
 def test_the_sentence_goes_into_the_users_message():
@@ -21,7 +22,9 @@ def test_the_sentence_goes_into_the_users_message():
 
 
 def test_a_system_message_comes_first():
-    chat = translation.messages({"source": "Yes"}, SPEC | {"system": "You translate."})
+    chat = translation.messages(
+        {"source": "Yes"}, SPEC.model_copy(update={"system": "You translate."})
+    )
     assert [message["role"] for message in chat] == ["system", "user"]
     assert chat[0]["content"] == "You translate."
 
@@ -34,7 +37,7 @@ def test_braces_of_the_sentence_are_text():
 
 
 def test_doubled_braces_of_the_template_are_braces():
-    spec = translation.Spec.model_validate(SPEC | {"prompt": '{{"text": "{source}"}}'}).model_dump()
+    spec = translation.Spec.model_validate(SETTINGS | {"prompt": '{{"text": "{source}"}}'})
     assert translation.messages({"source": "Yes"}, spec)[0]["content"] == '{"text": "Yes"}'
 
 
@@ -75,12 +78,12 @@ def test_the_first_line_with_text_is_the_translation(text, translated, more):
 )
 def test_a_template_that_cannot_work_is_refused(prompt, message):
     with pytest.raises(ValidationError) as error:
-        translation.Spec.model_validate(SPEC | {"prompt": prompt})
+        translation.Spec.model_validate(SETTINGS | {"prompt": prompt})
     assert error.value.errors()[0]["msg"] == f"Value error, {message}"
 
 
 def test_the_contract_names_what_is_shown_scored_and_generated():
-    assert translation.source({"source": "Yes", "target": "Oui"}, SPEC) == "Yes"
+    assert translation.source({"source": "Yes", "target": "Oui"}) == "Yes"
     assert translation.language(SPEC) == "fr"
     assert translation.choices(SPEC) == []
 
@@ -88,4 +91,4 @@ def test_the_contract_names_what_is_shown_scored_and_generated():
 @pytest.mark.parametrize("language", ["English", "EN", "e", ""])
 def test_a_language_is_an_iso_code(language):
     with pytest.raises(ValidationError, match="source_language"):
-        translation.Spec.model_validate(SPEC | {"source_language": language})
+        translation.Spec.model_validate(SETTINGS | {"source_language": language})

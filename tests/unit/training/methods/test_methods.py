@@ -9,7 +9,8 @@ from torch import Tensor
 
 import tuned
 from neft import plugins
-from neft.core import delta
+from neft.core.delta import Delta
+from neft.core.tuned import apply
 from neft.errors import NeftError
 from neft.models import identity, runtime
 
@@ -50,7 +51,7 @@ def test_base_plus_delta_gives_the_logits_of_the_trained_model(
     plugins.load("methods", kind).extract(model, base_hash).save(tmp_path / "delta.safetensors")
     restored = runtime.load_model(tiny_model, "float32")[0].eval()
     untuned = logits(restored)
-    delta.apply(restored, delta.Delta.load(tmp_path / "delta.safetensors"), base_hash)
+    apply(restored, Delta.load(tmp_path / "delta.safetensors"), base_hash)
     assert not torch.allclose(untuned, logits(model), atol=1e-2)
     # LoRA computes W x + B A x and the merged model (W + B A) x: equal up to rounding. The others
     # are the same numbers.
@@ -76,7 +77,7 @@ def test_the_delta_of_embed_is_one_tensor_and_applying_it_keeps_the_tie(tiny_mod
     change = plugins.load("methods", "embed").extract(model, identity.base_hash(tiny_model))
     assert list(change.tensors) == ["model.embed_tokens.weight"]
     restored = runtime.load_model(tiny_model, "float32")[0]
-    delta.apply(restored, change)
+    apply(restored, change)
     assert restored.lm_head.weight is restored.model.embed_tokens.weight
     assert torch.equal(restored.lm_head.weight, model.lm_head.weight)
 
@@ -143,9 +144,7 @@ def test_lora_adds_its_product_times_alpha_over_rank(
     layer = model.base_model.model.model.layers[0].mlp.up_proj
     product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
     restored = runtime.load_model(tiny_model, "float32")[0]
-    delta.apply(
-        restored, plugins.load("methods", "lora").extract(model, identity.base_hash(tiny_model))
-    )
+    apply(restored, plugins.load("methods", "lora").extract(model, identity.base_hash(tiny_model)))
     torch.testing.assert_close(
         restored.model.layers[0].mlp.up_proj.weight, layer.base_layer.weight + scale * product
     )

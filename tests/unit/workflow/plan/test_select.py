@@ -70,7 +70,7 @@ def test_a_refilled_union_reads_its_parts_scores_in_their_order_and_a_plain_one_
         "masks": [f"results/quickstart/mask/{mask}.safetensors" for mask in masks]
     }
     spec = json.loads(SelectPlan(found).select_neurons(SimpleNamespace(mask="full", **WHERE)))
-    assert [part["kind"] for part in spec["of"]] == ["similarity", "reversed", "random"]
+    assert [part["kind"] for part in spec["parts"]] == ["similarity", "reversed", "random"]
 
 
 def test_a_mask_from_another_dataset_is_that_datasets_and_figures_say_so():
