@@ -78,7 +78,8 @@ class Contestant:
     @property
     def parameters(self) -> int:
         """Numbers that the method means to change."""
-        return getattr(self, "selected", None) or sum(p.numel() for p in self.trainable)
+        selected: int | None = getattr(self, "selected", None)
+        return selected or sum(p.numel() for p in self.trainable)
 
     def state_bytes(self) -> int:
         """Bytes of trained values, their gradients, the optimizer's state and what says which they
@@ -106,7 +107,7 @@ class Contestant:
         if self.name == "shira":
             self.model.save_pretrained(folder)
             return (folder / "adapter_model.safetensors").stat().st_size
-        kind = {"neft": NeuronDelta, "lora": LoraDelta}.get(self.name, TensorDelta)
+        kind: Any = {"neft": NeuronDelta, "lora": LoraDelta}.get(self.name, TensorDelta)
         kind.of(self.model, "0" * 64).save(file, torch.bfloat16)
         return file.stat().st_size
 
@@ -186,7 +187,7 @@ def _mask(model: nn.Module, fraction: float) -> NeuronMask:
     budget = round(fraction * sum(p.numel() for p in model.parameters()) / length)
     chosen = torch.zeros(total, dtype=torch.bool)
     chosen[torch.randperm(total, generator=torch.Generator().manual_seed(0))[:budget]] = True
-    parts = chosen.split([site.count for site in sites.values()])
+    parts = torch.split(chosen, [site.count for site in sites.values()])
     return NeuronMask.from_indices(
         {key: part.nonzero() for key, part in zip(sites, parts, strict=True)}, model
     )

@@ -48,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     device = runtime.start(args.threads)
     before = machine(device)
-    model, tokenizer = runtime.load_model(args.model, args.precision)
-    model.to(device).eval()
+    model, tokenizer = runtime.load_model(args.model, args.precision, device=device)
     stops = encode.stop_tokens(model, tokenizer)
     prompts = [
         encode.prompt_ids(tokenizer, [{"role": "user", "content": text}])
@@ -62,8 +61,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "one by one": partial(with_transformers, model, prompts, stops, args.limit, 1),
     }
     outputs: dict[str, list[list[int]]] = {}
+
+    def answer(name: str) -> None:
+        outputs[name] = ways[name]()
+
     times = interleave(
-        {name: lambda name=name: outputs.update({name: ways[name]()}) for name in ways},
+        {name: partial(answer, name) for name in ways},
         args.repeats,
         device,
     )

@@ -15,6 +15,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def compare(
             "reused": lambda: read(read_and_forget),
         }
         for name, kinds in modules.items():
-            works[name] = lambda kinds=kinds: similarity.distances(*pair, kinds, device=device.type)
+            works[name] = partial(similarity.distances, pair[0], pair[1], kinds, device=device.type)
         show(f"{dtype}: {whole / 2**30:.2f} GiB in all")
         times = interleave(works, args.repeats, device)
         sites = neurons.find(Checkpoint(pair[0]).skeleton)
@@ -116,7 +117,8 @@ def make_pair(folder: Path, gib: float, hidden: int, dtype: torch.dtype) -> list
         num_hidden_layers=max(1, round(gib * 2**30 / layer)), tie_word_embeddings=True,
     )  # fmt: skip
     with torch.device("meta"):
-        parameters = dict(AutoModelForCausalLM.from_config(config).named_parameters())
+        model: Any = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+        parameters = dict(model.named_parameters())
     # One stretch of random numbers for all: the speed does not depend on them.
     numbers = torch.randn(hidden * wide, generator=torch.Generator().manual_seed(0))
     result = []

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVS = ROOT / "envs"
@@ -39,10 +40,11 @@ def pins(wanted: list[str]) -> list[str]:
 
 def project(*groups: str) -> list[str]:
     """What pyproject.toml asks for, with some groups of optional dependencies."""
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return wanted["dependencies"] + [
-        line for group in groups for line in wanted["optional-dependencies"][group]
-    ]
+    wanted: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found: list[str] = [*wanted["dependencies"]]
+    for group in groups:
+        found += wanted["optional-dependencies"][group]
+    return found
 
 
 def conda(names: list[str]) -> str:

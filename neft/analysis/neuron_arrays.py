@@ -20,7 +20,7 @@ Vectors = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Mask:
+class MaskArrays:
     """Chosen neurons (int32, ascending) and the number of neurons that there were to choose from,
     by key.
     """
@@ -30,7 +30,7 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Utilization:
+class UtilizationArrays:
     """Of every neuron of one model the highest correlation with its hidden states (float32), and
     whether it was trained (bool).
 
@@ -54,13 +54,13 @@ class Cut:
     farthest: bool
 
 
-def load_mask(path: str | Path) -> Mask:
+def load_mask(path: str | Path) -> MaskArrays:
     """Read a mask that `neft.core.mask.NeuronMask` saved. Raises NeftError, naming the file, if it
     isn't one.
     """
     vectors, metadata = _load(path, "mask")
     offered = {key: site["count"] for key, site in metadata["sites"].items()}
-    return Mask({key: vectors[key] for key in offered}, offered)
+    return MaskArrays({key: vectors[key] for key in offered}, offered)
 
 
 def load_distances(path: str | Path) -> Vectors:
@@ -71,7 +71,7 @@ def load_distances(path: str | Path) -> Vectors:
     return {key: vectors[key] for key in metadata["order"]}
 
 
-def load_utilization(path: str | Path) -> Utilization:
+def load_utilization(path: str | Path) -> UtilizationArrays:
     """Read what `neft.analysis.utilization.save` wrote. Raises NeftError, naming the file, if it is
     something else.
     """
@@ -80,7 +80,7 @@ def load_utilization(path: str | Path) -> Utilization:
         {key: vectors[f"{part}:{key}"] for key in metadata["order"]}
         for part in ("score", "trained")
     )
-    return Utilization(scores, trained, metadata["base_hash"], metadata["text"])
+    return UtilizationArrays(scores, trained, metadata["base_hash"], metadata["text"])
 
 
 def _load(path: str | Path, what: str) -> tuple[Vectors, dict[str, Any]]:
@@ -111,7 +111,7 @@ def place(key: str) -> tuple[int, str]:
     return int(match[1]), match[2]
 
 
-def shares(mask: Mask) -> tuple[list[str], np.ndarray]:
+def shares(mask: MaskArrays) -> tuple[list[str], np.ndarray]:
     """The chosen share of every projection in every layer.
 
     Returns the projections in the model's order and percentages [projections, layers], NaN where a
@@ -125,7 +125,7 @@ def shares(mask: Mask) -> tuple[list[str], np.ndarray]:
     return projections, grid
 
 
-def cut(distances: Vectors, mask: Mask) -> Cut | None:
+def find_cut(distances: Vectors, mask: MaskArrays) -> Cut | None:
     """Where a mask cuts the distances, or None if no single value does (random neurons, or a budget
     per layer).
     """

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neft.analysis.neuron_arrays import Utilization, Vectors, load_utilization
+from neft.analysis.neuron_arrays import UtilizationArrays, Vectors, load_utilization
 from neft.errors import NeftError
 
 
@@ -49,7 +49,7 @@ class Categories(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pair:
+class RankedPair:
     """Two models over the same neurons, in the same order: places 1 … n in each (int64), and which
     neurons either trained.
     """
@@ -65,7 +65,7 @@ class Pair:
         return difference
 
 
-def load_pair(first: str | Path, second: str | Path) -> Pair:
+def load_pair(first: str | Path, second: str | Path) -> RankedPair:
     """Read and rank two models. Raises NeftError if they aren't comparable: another base model,
     text, setting or neurons.
     """
@@ -82,10 +82,12 @@ def load_pair(first: str | Path, second: str | Path) -> Pair:
             f"{first} and {second}: these are not the same neurons: {_sizes(one)} and"
             f" {_sizes(other)}"
         )
-    return Pair(ranks(one.scores), ranks(other.scores), _flat(one.trained) | _flat(other.trained))
+    return RankedPair(
+        ranks(one.scores), ranks(other.scores), _flat(one.trained) | _flat(other.trained)
+    )
 
 
-def _sizes(one: Utilization) -> dict[str, int]:
+def _sizes(one: UtilizationArrays) -> dict[str, int]:
     return {key: len(vector) for key, vector in one.scores.items()}
 
 
@@ -104,7 +106,7 @@ def _flat(vectors: Vectors) -> np.ndarray:
     return flat
 
 
-def buckets(pair: Pair, edges: Sequence[float]) -> list[Bucket]:
+def buckets(pair: RankedPair, edges: Sequence[float]) -> list[Bucket]:
     """Mean absolute rank difference by place in the first model; edges: ascending percentages
     between 0 and 100.
     """
@@ -126,7 +128,7 @@ def buckets(pair: Pair, edges: Sequence[float]) -> list[Bucket]:
     return result
 
 
-def categories(pair: Pair, threshold: float) -> Categories:
+def categories(pair: RankedPair, threshold: float) -> Categories:
     """Count the categories. A rank difference above the threshold, in places of the ranking, is
     strong.
     """

@@ -132,7 +132,7 @@ def unit(vectors: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-def trained(delta: Delta | None, sites: Mapping[str, Site]) -> dict[str, Tensor]:
+def trained_flags(delta: Delta | None, sites: Mapping[str, Site]) -> dict[str, Tensor]:
     """Which neurons a tuning run trained, in whole or in part: per key bool [neurons]. None is the
     untuned model.
 

@@ -40,7 +40,7 @@ class Utilization(Strict):
     """
 
 
-class Tuned(Strict):
+class ModelSide(Strict):
     """One side of a comparison of models."""
 
     method: Name
@@ -49,7 +49,7 @@ class Tuned(Strict):
     """The data set that it was tuned on. Default: that of the analysis."""
 
 
-class Chosen(Strict):
+class MaskSide(Strict):
     """One side of a comparison of masks."""
 
     mask: Name
@@ -63,18 +63,18 @@ class Chosen(Strict):
 class RankPair(Strict):
     """Two models whose rankings of neurons are compared."""
 
-    a: Tuned
+    a: ModelSide
     """The first: buckets are made by its ranking."""
-    b: Tuned
+    b: ModelSide
     """The second: a neuron whose place is lower here than in the first was suppressed."""
 
 
 class MaskPair(Strict):
     """Two masks whose neurons are compared."""
 
-    a: Chosen
+    a: MaskSide
     """The first mask."""
-    b: Chosen
+    b: MaskSide
     """The second mask."""
 
 

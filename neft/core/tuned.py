@@ -42,11 +42,9 @@ def load(
     Raises NeftError if a file is damaged or the delta belongs to another model.
     """
     base_hash = identity.base_hash(folder, trust_remote_code)
-    model, tokenizer = runtime.load_model(folder, precision, trust_remote_code)
+    model, tokenizer = runtime.load_model(folder, precision, trust_remote_code, device)
     if delta is not None:
         apply(model, Delta.load(delta), base_hash)
-    model.to(device)  # type: ignore[arg-type]  # transformers wraps nn.Module.to without its types
-    model.train(False)
     return TunedModel(model, tokenizer, base_hash)
 
 

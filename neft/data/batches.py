@@ -103,12 +103,12 @@ def micro_batch(batch_size: int, micro_batch_size: int | None, ranks: int) -> in
 
 
 def collate(rows: Sequence[Example]) -> dict[str, Tensor]:
-    """As `encode.collate`; of no rows at all a batch without a token to learn, since all ranks must
+    """As `encode.pad`; of no rows at all a batch without a token to learn, since all ranks must
     go through the model.
     """
     if rows:
-        return encode.collate(rows)
-    nothing = encode.collate([{"input_ids": [0], "labels": [IGNORED]}])
+        return encode.pad(rows)
+    nothing = encode.pad([{"input_ids": [0], "labels": [IGNORED]}])
     return nothing | {"lengths": torch.zeros_like(nothing["lengths"])}
 
 

@@ -175,7 +175,7 @@ def check_room(
         )
 
 
-def collate(batch: Sequence[Example]) -> dict[str, Tensor]:
+def pad(batch: Sequence[Example]) -> dict[str, Tensor]:
     """Pad examples on the right to the longest: `input_ids`, `labels` (int64 [batch, positions])
     and their `lengths` [batch].
 

@@ -166,8 +166,8 @@ def in_batches(
     parts: Path,
     identity: dict[str, Any],
 ) -> tuple[list[Any], float]:
-    """What `work` makes (plain JSON values) of the numbers of each batch's prompts, in the prompts'
-    order; and the seconds.
+    """Calls `work` on one batch after the other, each a list of the prompts' numbers, and returns
+    its results, one JSON value a prompt, in the order of the prompts; and the seconds.
 
     Batches hold prompts of like length, the longest first: what does not fit into memory shows at
     once. Each finished batch is kept in `parts` until `discard`, and a run that was killed takes it

@@ -13,7 +13,7 @@ import sys
 import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -36,7 +36,7 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def ranks() -> int:
+def process_count() -> int:
     """How many processes train one model together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -54,7 +54,7 @@ def start(threads: int) -> torch.device:
     # Read by torch at its first allocation on a CPU: tensors in large pages, which the kernel
     # clears at a fraction of the cost (a training step took 10 to 20 % less).
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    torch.set_num_threads(max(1, threads // ranks()))
+    torch.set_num_threads(max(1, threads // process_count()))
     # transformers and peft report every load and every default; what a user should know we say
     # ourselves.
     from transformers.utils import logging as transformers_logging
@@ -142,10 +142,13 @@ def choose_attention(model: nn.Module, precision: str, device: torch.device, lon
 
 
 def load_model(
-    folder: str | Path, precision: str, trust_remote_code: bool = False
+    folder: str | Path,
+    precision: str,
+    trust_remote_code: bool = False,
+    device: torch.device | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Read a causal language model (all weights in `precision`) and its tokenizer from a Hugging
-    Face directory.
+    Face directory. With a `device` the model is put there, ready to answer.
 
     Raises NeftError, naming the file, if the directory has a record beside it and isn't what that
     says.
@@ -155,9 +158,8 @@ def load_model(
 
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=DTYPES[precision], **options
-    ), tokenizer
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[precision], **options)
+    return (model.to(device).eval() if device else model), tokenizer
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -12,7 +12,7 @@ Rows = Sequence[dict[str, Any]]
 """Output rows: {id, source, reference, output, text, finished, tokens}, for choices also scores."""
 
 
-def read_rows(outputs: str, segments: str | None = None) -> list[dict[str, Any]]:
+def read_outputs(outputs: str, segments: str | None = None) -> list[dict[str, Any]]:
     """Read output rows; with a file of segment scores each row gets its `segment`, and the rest of
     that file as `scorer`.
 

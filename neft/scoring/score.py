@@ -116,7 +116,7 @@ def ratio(sums: np.ndarray) -> np.ndarray:
     return quotient
 
 
-def mean(
+def mean_score(
     segments: Sequence[float],
     signature: str,
     options: Resampled,

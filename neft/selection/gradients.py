@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from neft import progress
 from neft.core.neurons import Site
 from neft.data.batches import LengthGrouped
-from neft.data.encode import Example, collate
+from neft.data.encode import Example, pad
 from neft.errors import NeftError
 from neft.models import runtime
 from neft.training.loss import completion_loss
@@ -71,7 +71,7 @@ def sums(
             hook = weight.register_post_accumulate_grad_hook(reduce)  # type: ignore[no-untyped-call]
             stack.callback(hook.remove)
         for batch in _batches(examples, batches, batch_size, seed):
-            tensors = {name: tensor.to(device) for name, tensor in collate(batch).items()}
+            tensors = {name: tensor.to(device) for name, tensor in pad(batch).items()}
             with runtime.autocast(precision, device):
                 loss, count = completion_loss(model, tensors["input_ids"], tensors["labels"])
             torch.autograd.backward(loss / count)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -113,7 +113,7 @@ def movements(
             torch.set_num_threads(threads)  # what a thread sets is also where later threads start
 
 
-def save_scores(path: str | Path, scores: dict[str, Tensor], metadata: dict[str, object]) -> None:
+def save_scores(path: str | Path, scores: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write per-neuron scores: per key one float32 vector [neurons], in a safetensors file that
     notices damage.
     """

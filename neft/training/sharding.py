@@ -31,7 +31,7 @@ def shard(model: Any, precision: str, device: torch.device) -> Any:
     # The copy starts with the model's own memory; sharding takes each rank's part out of it.
     shared = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()}
     sharded = copy.deepcopy(model, shared)
-    mesh = init_device_mesh(device.type, (runtime.ranks(),))
+    mesh = init_device_mesh(device.type, (runtime.process_count(),))
     dtype = None if precision == "float32" else runtime.DTYPES[precision]
     matrices = MixedPrecisionPolicy(
         param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
@@ -55,8 +55,8 @@ def shard(model: Any, precision: str, device: torch.device) -> Any:
 
 
 def unshard(sharded: Any, model: Any) -> None:
-    """Give the model that `sharded` was made of its weights back, on the CPU, as they are now: on
-    the first rank alone.
+    """Put the weights of `sharded` as they are now back into `model`, which it was made of: on the
+    CPU, and on the first rank only.
     """
     tensors = whole({name: p.detach() for name, p in sharded.named_parameters()})
     for name, tensor in tensors.items():
@@ -64,8 +64,8 @@ def unshard(sharded: Any, model: Any) -> None:
 
 
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors put together from their shards, on the first rank's CPU; other ranks get none. What
-    is whole stays as it is.
+    """Gathers sharded tensors on the first rank's CPU; other ranks get none. A tensor that is not
+    sharded stays as it is.
 
     All ranks must call it, with the same names in the same order.
     """
@@ -78,7 +78,7 @@ def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
-    """`tensor`, which is whole, as `other` is kept: this rank's shard of it, or the tensor
+    """Returns this rank's shard of a whole `tensor` where `other` is sharded, else the tensor
     itself.
     """
     if (

@@ -87,7 +87,7 @@ def fit(model: Any, train: Sequence[Example], dev: Sequence[Example], run: Run) 
     that is not finite, for no data, and for a checkpoint of another run (by `fingerprint`), and
     where memory runs out.
 
-    Of several ranks (`runtime.ranks`) each calls it with the same arguments and trains on its share
+    Of several ranks (`runtime.process_count`) each calls it with the same arguments and trains on its share
     of every batch: the whole model, or its part of it (`neft.training.sharding`) where all of it is
     trained. Then the first rank alone has the result.
     """
@@ -104,7 +104,9 @@ def fit(model: Any, train: Sequence[Example], dev: Sequence[Example], run: Run) 
     longest = max(len(example["input_ids"]) for example in train)
     runtime.choose_attention(model, run.precision, arguments.device, longest)
     trained = model
-    if runtime.ranks() > 1 and all(parameter.requires_grad for parameter in model.parameters()):
+    if runtime.process_count() > 1 and all(
+        parameter.requires_grad for parameter in model.parameters()
+    ):
         trained = sharding.shard(model, run.precision, arguments.device)
     trainer = CompletionTrainer(
         model=trained,
@@ -336,7 +338,7 @@ class Pace(TrainerCallback):
 
 def _arguments(run: Run, steps: int) -> TrainingArguments:
     """Our settings in the Trainer's words; what it would print, report or save by itself is off."""
-    ranks, settings = runtime.ranks(), run.settings
+    ranks, settings = runtime.process_count(), run.settings
     micro = batches.micro_batch(settings.batch_size, settings.micro_batch_size, ranks)
     arguments = TrainingArguments(
         output_dir=str(run.folder),

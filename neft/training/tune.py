@@ -92,10 +92,10 @@ class RunIdentity:
 
 
 @dataclass
-class Tuned:
+class TunedRun:
     """A finished run: the trained model in memory, and what there is to say about it."""
 
-    model: torch.nn.Module
+    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     metrics: dict[str, Any]
     history: list[dict[str, Any]]
@@ -109,7 +109,7 @@ class Tuned:
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def tune(inputs: TuneInputs, settings: TuneSettings, threads: int = 1) -> Tuned | None:
+def tune(inputs: TuneInputs, settings: TuneSettings, threads: int = 1) -> TunedRun | None:
     """Train a base model by one method with one learning rate. None on all ranks but the first,
     which writes.
 
@@ -144,10 +144,10 @@ def tune(inputs: TuneInputs, settings: TuneSettings, threads: int = 1) -> Tuned 
         "peak_memory_bytes": runtime.peak_memory_bytes(device),
         "device": runtime.device_name(device),
         "threads": threads,
-        "ranks": runtime.ranks(),
+        "ranks": runtime.process_count(),
         "versions": runtime.versions(),
     }
-    return Tuned(model, tokenizer, metrics, progress.history)
+    return TunedRun(model, tokenizer, metrics, progress.history)
 
 
 def _run(inputs: TuneInputs, settings: TuneSettings, identity: RunIdentity) -> Run:

@@ -28,7 +28,10 @@ class Spec(Strict):
 
     def places(self, count: int) -> float:
         """The threshold in places of a ranking of `count` neurons."""
-        return self.neurons if self.fraction is None else self.fraction * count
+        if self.neurons is not None:
+            return self.neurons
+        assert self.fraction is not None  # the configuration has one of the two
+        return self.fraction * count
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     utilization.save(
         args.ranking,
         scores,
-        utilization.trained(Delta.load(args.delta) if args.delta else None, sites),
+        utilization.trained_flags(Delta.load(args.delta) if args.delta else None, sites),
         {"base_hash": base_hash, "text": text},
     )
 

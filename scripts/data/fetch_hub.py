@@ -73,7 +73,7 @@ def download(spec: Spec) -> Path:
             " its commit, into the configuration (its comments say more)"
         )
     from huggingface_hub import get_session, snapshot_download
-    from huggingface_hub.errors import (
+    from huggingface_hub.errors import (  # type: ignore[attr-defined]
         GatedRepoError,
         HTTPError,
         RepositoryNotFoundError,
@@ -86,7 +86,7 @@ def download(spec: Spec) -> Path:
             spec.repo,
             repo_type=spec.repo_type,
             revision=spec.revision,
-            allow_patterns=spec.patterns,
+            allow_patterns=list(spec.patterns),
         )
     except GatedRepoError as error:
         raise NeftError(

@@ -19,7 +19,7 @@ from neft.script import run
 from neft.storage import files
 
 # Grey levels and hatches that stay apart in print.
-LOOKS = {
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
     "strong": ("strongly affected", {"facecolor": "#303236"}),
     "suppressed": ("of these suppressed", {"facecolor": "#a9afb8", "hatch": "///"}),
     "indirect": ("of these indirectly affected", {"facecolor": "#f3f4f6", "hatch": "..."}),

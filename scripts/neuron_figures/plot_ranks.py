@@ -55,7 +55,7 @@ def draw_buckets(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
         mean = values.mean(0)
         spread = [mean - values.min(0), values.max(0) - mean] if len(values) > 1 else None
         x = np.arange(len(filled)) + 0.3 * ((number + 0.5) / len(pairs) - 0.5)
-        look = {
+        look: dict[str, Any] = {
             "color": style.color,
             "linestyle": style.line,
             "marker": style.marker,

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: neuron_arrays.load_mask(path)
         for name, path in zip(spec.masks, args.masks, strict=True)
     }
-    cuts = {name: neuron_arrays.cut(distances, mask) for name, mask in masks.items()}
+    cuts = {name: neuron_arrays.find_cut(distances, mask) for name, mask in masks.items()}
 
     shown = {name: cut for name, cut in cuts.items() if cut and cut.at > 0}
     figure, axes = figures.panels(

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from neft import plugins
 from neft.schema import Strict
 from neft.scoring import significance
-from neft.scoring.rows import check_aligned, read_rows
+from neft.scoring.rows import check_aligned, read_outputs
 from neft.script import parser, run
 from neft.storage import files
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     segments = args.segments or [None] * len(args.outputs)
     rows = {
-        name: read_rows(outputs, scored)
+        name: read_outputs(outputs, scored)
         for name, outputs, scored in zip(spec.methods, args.outputs, segments, strict=True)
     }
     # Counted once for each method, not once for each pair.

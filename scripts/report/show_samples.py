@@ -96,7 +96,7 @@ def section(root: str, group: runs.Group, spec: Spec) -> str:
             score = runs.read(paths.scores[metric], "segments", "title", "decimals")
             scores[one.method] = [f"{value:.{score['decimals']}f}" for value in score["segments"]]
             shown = f"; beside each output its {score['title']}"
-    sizes = {len(rows) for rows in [*outputs.values(), *scores.values()]}
+    sizes = {len(rows) for of_kind in (outputs, scores) for rows in of_kind.values()}
     if len(sizes) > 1:
         raise NeftError(
             f"{group.test}: outputs and scores have {sorted(sizes)} rows; all must come from the"

@@ -10,6 +10,7 @@ There is a row of panels for each training set and a panel for each test set.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -79,7 +80,7 @@ def draw(
         above = [
             max(0.0, result.high - value) for value, result in zip(values, results, strict=True)
         ]
-        look = {
+        look: dict[str, Any] = {
             "color": style.color,
             "linestyle": style.line,
             "marker": style.marker,

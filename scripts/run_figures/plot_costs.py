@@ -8,6 +8,7 @@ Writes  costs.png, costs.pdf
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table = rows(args.results, group, spec.baseline)
         for axis, cost in zip(line, COSTS, strict=True):
             draw(axis, table, cost, style)
+        line[0].set_ylabel(f"{next(iter(table[0].results.values())).title}, 95 % interval")
         line[0].set_title(f"{group.model} · {group.dataset} → {group.test}", fontsize=10)
     figures.legend_beside(axes[0, -1], len(style))
     figures.save(figure, args.png, args.pdf)
@@ -67,7 +69,7 @@ def draw(axes: Axes, table: Sequence[Row], cost: str, style: dict[str, figures.S
                 linewidth=1.1,
                 solid_capstyle="butt",
             )
-            marks = {
+            marks: dict[str, Any] = {
                 "color": look.color,
                 "markerfacecolor": "white",
                 "markeredgewidth": 1.3,
@@ -91,9 +93,7 @@ def draw(axes: Axes, table: Sequence[Row], cost: str, style: dict[str, figures.S
                 zorder=0,
                 label=row.method,
             )
-    title = next(result.title for row in table for result in row.results.values())
     axes.set_xlabel(label)
-    axes.set_ylabel(f"{title}, 95 % interval" if axes.get_subplotspec().is_first_col() else "")
     axes.margins(x=0.08)
     if cost == "delta_bytes":
         figures.log_x(axes)

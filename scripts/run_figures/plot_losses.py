@@ -81,7 +81,7 @@ def draw(
     for axis, (split, x, title) in zip(axes, panels, strict=True):
         for method, seeds in histories.items():
             times, losses = curves(seeds, split, x)
-            look = {
+            look: dict[str, Any] = {
                 "color": style[method].color,
                 "linestyle": style[method].line,
                 "linewidth": 1.5,

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from neft import plugins
 from neft.schema import Strict
 from neft.scoring import significance
-from neft.scoring.rows import check_aligned, read_rows
+from neft.scoring.rows import check_aligned, read_outputs
 from neft.script import parser, run
 from neft.storage import files
 
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         spec.metric,
         spec.language,
     )
-    rows = read_rows(args.outputs, args.segments)
-    baseline = read_rows(args.baseline, args.baseline_segments)
+    rows = read_outputs(args.outputs, args.segments)
+    baseline = read_outputs(args.baseline, args.baseline_segments)
     check_aligned(rows, baseline, args.outputs, args.baseline)
     first, second = (metric.statistics(one, options, language) for one in (rows, baseline))
     signature = metric.signature(rows, options, language)

@@ -122,6 +122,8 @@ def load(checkpoint: Path, encoder: str, trust: bool) -> Any:
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = (
         "0" if trust else "1"
     )  # Lightning offers no other way to say it
+    from pickle import UnpicklingError  # what torch raises; nothing is unpickled here
+
     import torch
     import yaml
     from comet.models import str2model
@@ -136,7 +138,9 @@ def load(checkpoint: Path, encoder: str, trust: bool) -> Any:
             f" {', '.join(str2model)}"
         )
 
-    class Whole(str2model[hparams["class_identifier"]]):
+    model_class: Any = str2model[hparams["class_identifier"]]
+
+    class Whole(model_class):  # type: ignore[misc]
         def on_load_checkpoint(self, saved: dict[str, Any]) -> None:
             """Lightning would leave what the checkpoint lacks at random."""
             missing = [
@@ -161,7 +165,7 @@ def load(checkpoint: Path, encoder: str, trust: bool) -> Any:
         return Whole.load_from_checkpoint(
             checkpoint, map_location=torch.device("cpu"), strict=False, **options
         )
-    except torch.serialization.pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise NeftError(
             f"{checkpoint}: holds more than numbers, and loading that can run code. If you trust"
             f" where it comes from, add `sha256: {files.sha256(checkpoint)}` to the"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from neft import plugins
 from neft.schema import Strict
-from neft.scoring.rows import read_rows
+from neft.scoring.rows import read_outputs
 from neft.script import parser, run
 from neft.storage import files
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     spec: Spec = args.spec
     metric, options = plugins.load("metrics", spec.metric.kind), spec.metric
-    rows = read_rows(args.outputs, args.segments)
+    rows = read_outputs(args.outputs, args.segments)
     result = asdict(metric.score(rows, options, spec.language))
     segments = result.pop("segments")
     head = {

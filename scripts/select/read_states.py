@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     spec: Spec = args.spec
     device = runtime.start(args.threads)
-    model, tokenizer = runtime.load_model(args.model, spec.precision, spec.trust_remote_code)
-    model.to(device).eval()
+    model, tokenizer = runtime.load_model(
+        args.model, spec.precision, spec.trust_remote_code, device
+    )
     task = plugins.load("tasks", spec.task.kind)
     choices = task.choices(spec.task)
     classes, means, dropped = {}, {}, {}

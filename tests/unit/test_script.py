@@ -44,7 +44,7 @@ def test_what_a_spec_cannot_be_is_said_with_its_place(
 
 
 def test_a_block_that_its_plug_in_does_not_take_is_named() -> None:
-    with pytest.raises(NeftError, match="method full: learning_rate.*Input should be"):
+    with pytest.raises(NeftError, match=r"method full: learning_rate.*Input should be"):
         parser("A script.", Spec).parse_args(
             ["--spec", '{"method": {"kind": "full", "learning_rate": "x"}}']
         )

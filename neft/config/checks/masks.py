@@ -57,8 +57,8 @@ def _unknown_names(config: Config) -> Iterator[str]:
         if dataset is not None and dataset not in datasets:
             yield f"methods.{name}.mask_from: {errors.unknown_name('dataset', dataset, datasets)}"
     for name in masks:
-        # Found on which dataset makes no difference: a chain that comes back to a name goes round
-        # for ever.
+        # On which dataset a mask is found makes no difference: a chain that comes back to its
+        # name never ends.
         inside = mask_uses.parts(config, mask_uses.Use(name, ""))
         for part in inside:
             if part.mask not in masks:

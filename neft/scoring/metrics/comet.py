@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from neft.scoring.rows import Rows
-from neft.scoring.score import Resampled, Score, mean, ratio
+from neft.scoring.score import Resampled, Score, mean_score, ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     """The mean of the segments' scores x 100, which a model may put below 0 or above 100.
 
     rows: output rows, each with its `segment` score and `scorer`, the record of what scored it
-    (`rows.read_rows`).
+    (`rows.read_outputs`).
     """
     scorer = rows[0]["scorer"]
     notes = []
@@ -142,7 +142,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
         )
     if scorer["empty"]:
         notes.append(f"{scorer['empty']} of {len(rows)} outputs are empty and count as 0.")
-    return mean(_segments(rows), scorer["signature"], spec, notes=notes)
+    return mean_score(_segments(rows), scorer["signature"], spec, notes=notes)
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
 from neft.scoring.rows import Rows
-from neft.scoring.score import Resampled, Score, mean, ratio
+from neft.scoring.score import Resampled, Score, mean_score, ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     √(p(1-p)/(n-1)).
     """
     shares, weights = _followed(rows, spec)
-    return mean(shares, signature(rows, spec, language), spec, weights=weights)
+    return mean_score(shares, signature(rows, spec, language), spec, weights=weights)
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:

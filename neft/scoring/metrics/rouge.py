@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neft.errors import NeftError
 from neft.scoring.rows import Rows, texts
-from neft.scoring.score import Resampled, Score, mean, ratio
+from neft.scoring.score import Resampled, Score, mean_score, ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     """
     found = _segments(rows, spec, language)
     details = {name: sum(values) / len(values) for name, values in found.items()}
-    return mean(found[spec.statistic], signature(rows, spec, language), spec, details)
+    return mean_score(found[spec.statistic], signature(rows, spec, language), spec, details)
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from neft.config.analyses import Chosen, Tuned
+from neft.config.analyses import MaskSide, ModelSide
 from neft.results.runs import UNTUNED, Run
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.generate import GeneratePlan
@@ -54,10 +54,10 @@ class AnalysePlan(Stage):
         """The files that an analysis of ranks compares, for each pair and seed."""
         ranks = self.config.analyses.ranks[name]
 
-        def label(side: Tuned) -> str:
+        def label(side: ModelSide) -> str:
             return _label(side.method, side.dataset if side.dataset != ranks.dataset else None)
 
-        def file(side: Tuned, seed: int) -> Path:
+        def file(side: ModelSide, seed: int) -> Path:
             dataset, kind = side.dataset or ranks.dataset, self.config.methods[side.method].kind
             if kind == "base":  # the same whatever the training set and the seed
                 dataset, seed = UNTUNED, 0
@@ -77,12 +77,12 @@ class AnalysePlan(Stage):
         """
         overlaps = self.config.analyses.overlaps[name]
 
-        def label(side: Chosen) -> str:
+        def label(side: MaskSide) -> str:
             return _label(
                 side.mask, side.dataset if side.dataset != overlaps.dataset else None, side.seed
             )
 
-        def file(side: Chosen, seed: int) -> Path:
+        def file(side: MaskSide, seed: int) -> Path:
             dataset = side.dataset or overlaps.dataset
             return self.layout.mask(overlaps.model, dataset, side.seed or seed, side.mask)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neft.analysis import neuron_arrays
-from neft.analysis.neuron_arrays import Cut, Mask
+from neft.analysis.neuron_arrays import Cut, MaskArrays
 from neft.core.mask import NeuronMask
 from neft.core.neurons import Site
 from neft.errors import NeftError
@@ -16,8 +16,8 @@ from neft.selection.similarity import save_scores
 UP, DOWN = "model.layers.{}.mlp.up_proj", "model.layers.{}.mlp.down_proj"
 
 
-def mask(chosen: dict[str, list[int]], size: int = 4) -> Mask:
-    return Mask(
+def mask(chosen: dict[str, list[int]], size: int = 4) -> MaskArrays:
+    return MaskArrays(
         {key: np.array(numbers, np.int32) for key, numbers in chosen.items()},
         dict.fromkeys(chosen, size),
     )
@@ -106,13 +106,13 @@ DISTANCES = vectors({UP.format(0): [0.1, 0.9, 0.2, 0.3], UP.format(1): [0.8, 0.4
 
 
 def test_a_mask_of_the_farthest_cuts_at_its_nearest():
-    assert neuron_arrays.cut(DISTANCES, mask({UP.format(0): [1], UP.format(1): [0]})) == Cut(
+    assert neuron_arrays.find_cut(DISTANCES, mask({UP.format(0): [1], UP.format(1): [0]})) == Cut(
         pytest.approx(0.8), farthest=True
     )
 
 
 def test_a_mask_of_the_nearest_cuts_at_its_farthest():
-    assert neuron_arrays.cut(DISTANCES, mask({UP.format(0): [0, 2], UP.format(1): []})) == Cut(
+    assert neuron_arrays.find_cut(DISTANCES, mask({UP.format(0): [0, 2], UP.format(1): []})) == Cut(
         pytest.approx(0.2), farthest=False
     )
 
@@ -123,11 +123,13 @@ def test_a_mask_of_the_nearest_cuts_at_its_farthest():
     ids=["random", "nothing", "everything"],
 )
 def test_other_masks_have_no_cut(chosen):
-    assert neuron_arrays.cut(DISTANCES, mask(dict(zip(DISTANCES, chosen, strict=True)))) is None
+    assert (
+        neuron_arrays.find_cut(DISTANCES, mask(dict(zip(DISTANCES, chosen, strict=True)))) is None
+    )
 
 
 def test_only_the_modules_that_a_mask_offers_count():
-    assert neuron_arrays.cut(DISTANCES, mask({UP.format(0): [1, 3]})) == Cut(
+    assert neuron_arrays.find_cut(DISTANCES, mask({UP.format(0): [1, 3]})) == Cut(
         pytest.approx(0.3), farthest=True
     )
 
@@ -137,14 +139,14 @@ def test_a_mask_without_distances_is_refused():
         NeftError,
         match=r"layers\.5\.mlp\.up_proj: the mask has 4 neurons, for which there are no distances",
     ):
-        neuron_arrays.cut(DISTANCES, mask({UP.format(5): [1]}))
+        neuron_arrays.find_cut(DISTANCES, mask({UP.format(5): [1]}))
 
 
 @given(st.lists(st.floats(0, 2, width=32), min_size=2, max_size=12, unique=True), st.data())
 def test_the_cut_of_the_farthest_n_is_found_for_any_distances(values, data):
     count = data.draw(st.integers(1, len(values) - 1))
     order = np.argsort(values)[::-1][:count]
-    found = neuron_arrays.cut(
+    found = neuron_arrays.find_cut(
         vectors({UP.format(0): values}), mask({UP.format(0): sorted(order)}, size=len(values))
     )
     assert found == Cut(float(np.float32(sorted(values)[-count])), farthest=True)

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, strategies
 
 from neft.analysis import ranking, utilization
-from neft.analysis.ranking import Categories, Pair
+from neft.analysis.ranking import Categories, RankedPair
 from neft.errors import NeftError
 
 
-def pair(first: list[int], second: list[int], trained: list[bool] | None = None) -> Pair:
-    return Pair(np.array(first), np.array(second), np.array(trained or [False] * len(first)))
+def pair(first: list[int], second: list[int], trained: list[bool] | None = None) -> RankedPair:
+    return RankedPair(np.array(first), np.array(second), np.array(trained or [False] * len(first)))
 
 
 def write(
@@ -109,7 +109,7 @@ def test_unrelated_rankings_differ_on_average_by_what_the_table_says() -> None:
     draw = np.random.default_rng(0)
     first = np.arange(1, 101)
     runs = [
-        ranking.buckets(Pair(first, draw.permutation(first), first > 0), [3, 50])
+        ranking.buckets(RankedPair(first, draw.permutation(first), first > 0), [3, 50])
         for _ in range(2000)
     ]
     for place, bucket in enumerate(runs[0]):

@@ -193,7 +193,7 @@ def test_a_neuron_of_another_size_is_refused(model) -> None:
 
 def trained(delta: Delta | None, model) -> dict[str, list[int]]:
     """The trained neurons of layer 0."""
-    flags = utilization.trained(delta, neurons.find(model, MODULES))
+    flags = utilization.trained_flags(delta, neurons.find(model, MODULES))
     return {
         key.rsplit(".", 1)[1]: flag.nonzero().flatten().tolist()
         for key, flag in flags.items()
@@ -241,7 +241,7 @@ def test_of_a_fused_matrix_only_the_part_that_was_trained_counts() -> None:
         {"gate_up.weight:0.index": index, "gate_up.weight:0.values": torch.zeros(2, 3)},
         {},
     )
-    flags = utilization.trained(delta, sites)
+    flags = utilization.trained_flags(delta, sites)
     assert {kind: flag.tolist() for kind, flag in flags.items()} == {
         "gate_proj": [False, True, False, False],
         "up_proj": [False, False, True, False],

@@ -143,7 +143,7 @@ def test_rows_that_the_model_has_no_positions_for_are_counted_and_the_longest_na
 
 
 def test_padding_is_on_the_right_and_has_no_label():
-    batch = encode.collate(
+    batch = encode.pad(
         [
             {"input_ids": [5, 6], "labels": [-100, 6]},
             {"input_ids": [7, 8, 9], "labels": [-100, 8, 9]},

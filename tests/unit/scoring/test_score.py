@@ -70,7 +70,9 @@ def test_any_text_gets_scores_between_0_and_100(pairs):
 
 
 def test_a_mean_of_segments_has_the_interval_of_its_resamples_and_the_standard_error_of_a_mean():
-    result = scores.mean([0.0, 50.0, 100.0, 50.0] * 25, "made-up", scores.Resampled(bootstrap=2000))
+    result = scores.mean_score(
+        [0.0, 50.0, 100.0, 50.0] * 25, "made-up", scores.Resampled(bootstrap=2000)
+    )
     sd = (sum(x * x for x in (50, 0, 50, 0)) * 25 / 99) ** 0.5
     assert result.value == 50 and result.standard_error == pytest.approx(sd / 10)
     # For a hundred segments the percentiles are near the normal interval.
@@ -82,7 +84,7 @@ def test_a_mean_of_segments_has_the_interval_of_its_resamples_and_the_standard_e
 
 
 def test_one_segment_has_no_standard_error():
-    result = scores.mean([12.0], "made-up", scores.Resampled(bootstrap=100))
+    result = scores.mean_score([12.0], "made-up", scores.Resampled(bootstrap=100))
     assert (result.value, result.low, result.high, result.standard_error) == (12, 12, 12, None)
 
 
@@ -92,7 +94,7 @@ def test_one_segment_has_no_standard_error():
 )
 def test_segments_that_are_no_numbers_are_refused(segments, message):
     with pytest.raises(NeftError, match=message):
-        scores.mean(segments, "x", scores.Resampled())
+        scores.mean_score(segments, "x", scores.Resampled())
 
 
 def test_resampled_means_are_sacrebleus_resamples():
@@ -101,6 +103,6 @@ def test_resampled_means_are_sacrebleus_resamples():
     ours = [random.Random(1).random() for _ in range(40)]
     draws = np.random.default_rng(7).choice(40, size=(200, 40), replace=True)
     low, high = np.percentile(np.array(ours)[draws].mean(axis=1), [2.5, 97.5])
-    result = scores.mean(ours, "x", scores.Resampled(bootstrap=200, seed=7))
+    result = scores.mean_score(ours, "x", scores.Resampled(bootstrap=200, seed=7))
     assert (result.low, result.high) == (pytest.approx(low), pytest.approx(high))
     assert result.signature == "x|mean|bs:200|seed:7"

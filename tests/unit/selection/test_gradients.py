@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from neft.core import neurons
-from neft.data.encode import IGNORED, Example, collate
+from neft.data.encode import IGNORED, Example, pad
 from neft.selection import gradients
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ def test_a_batch_gives_the_absolute_gradients_of_plain_autograd(
     rows = examples(4)
     found = sums(load(tiny_model), rows, axis=axis)
     model = load(tiny_model)
-    batch = collate(rows)
+    batch = pad(rows)
     model(input_ids=batch["input_ids"], labels=batch["labels"]).loss.backward()
     for key, site in neurons.find(model, axis=axis).items():
         expected = model.get_submodule(site.module).weight.grad.abs().sum(1 - site.dim)
@@ -56,7 +56,7 @@ def test_a_statistic_is_that_of_each_batchs_whole_gradient(
     rows = examples(4)  # one batch an epoch: three batches are three times the same
     found = sums(load(tiny_model), rows, statistic=statistic, batches=3)
     model = load(tiny_model)
-    batch = collate(rows)
+    batch = pad(rows)
     model(input_ids=batch["input_ids"], labels=batch["labels"]).loss.backward()
     for key, site in neurons.find(model).items():
         weight = model.get_submodule(site.module).weight

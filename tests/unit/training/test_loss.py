@@ -20,7 +20,7 @@ def batch(tiny_model: Path, tiny_rows: Path) -> dict[str, torch.Tensor]:
     examples, _ = encode.examples(
         tokenizer, read_rows(tiny_rows)[:6], task, tuned.task(), stops, 512
     )
-    return encode.collate(examples)
+    return encode.pad(examples)
 
 
 def reference_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:

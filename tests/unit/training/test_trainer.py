@@ -117,7 +117,7 @@ def test_training_equals_a_plain_loop_of_adamw(data: Data, tiny_model: Path, tmp
     order = list(LengthGrouped([len(e["input_ids"]) for e in data[0]], 8, seed=1))
     optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0)
     for start in range(0, len(order), 8):
-        batch = encode.collate([data[0][i] for i in order[start : start + 8]])
+        batch = encode.pad([data[0][i] for i in order[start : start + 8]])
         plain(input_ids=batch["input_ids"], labels=batch["labels"]).loss.backward()
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.1)
         optimizer.step()
