@@ -1,4 +1,4 @@
-"""Utilization from the command line's arguments."""
+"""UtilizationArrays from the command line's arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tuned
-from neft.analysis.neuron_arrays import Utilization, load_utilization
+from neft.analysis.neuron_arrays import UtilizationArrays, load_utilization
 from neft.core.delta import NeuronDelta
 from neft.errors import NeftError
 from neft.models.identity import base_hash
@@ -34,7 +34,7 @@ def delta(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def rank(model: Path, text: Path, out: Path, *more: str, **spec) -> Utilization:
+def rank(model: Path, text: Path, out: Path, *more: str, **spec) -> UtilizationArrays:
     paths = ["--model", str(model), "--rows", str(text), "--ranking", str(out)]
     rank_neurons.main(["--spec", json.dumps(SPEC | spec), *paths, *more])
     return load_utilization(out)
