@@ -14,6 +14,7 @@ FIGURES = [*RUN_FIGURES.names(), *NEURON_FIGURES.names()]
 # was deleted is not missed if only the table is asked for.
 MADE = [
     *RUNS.files("outputs", "scores", "comparisons", "metrics"),
+    *SCORE.comparisons(),
     *(str(RUNS.layout.figure(name, suffix)) for name in FIGURES for suffix in ("png", "pdf")),
     *REPORT.products(),
     *ANALYSE.products(),

@@ -1,7 +1,7 @@
 """
-Score the outputs, alone and against the baseline method.
+Score the outputs, and compare methods over all their seeds.
 NEEDS  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
-MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/…/{test}/{metric}.json
+MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/{model}/{dataset}/{test}/{metric}.json
        results/{name}/comet/…/{test}/{metric}.json  .venv-comet/
 """
 
@@ -140,6 +140,35 @@ rule compare_outputs:
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
             --baseline {input.baseline:q} \
+            --comparison {output.comparison:q} \
+            {params.segments:q} |& tee {log:q}
+        """
+
+
+rule compare_methods:
+    """The differences of methods over seeds and test rows: what tables, duels and claims say of methods."""
+    input:
+        unpack(SCORE.compare_methods_inputs),
+    output:
+        comparison="results/{name}/compare/{model}/{dataset}/{test}/{metric}.json",
+    log:
+        "results/{name}/compare/{model}/{dataset}/{test}/{metric}.log",
+    benchmark:
+        "results/{name}/compare/{model}/{dataset}/{test}/{metric}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        mem_mb=grown(1000),
+        runtime=grown(60),
+    params:
+        spec=SCORE.compare_methods,
+        code=SCORE.compare_methods_code,
+        segments=lambda w, input: options(input, "segments"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/score/compare_methods.py \
+            --spec {params.spec:q} \
+            --outputs {input.outputs:q} \
             --comparison {output.comparison:q} \
             {params.segments:q} |& tee {log:q}
         """

@@ -96,7 +96,11 @@ class Layout:
         """What made a run's outputs and scores on a test set."""
         return self._run("score", run) / f"{test}.provenance.json"
 
-    def comparison(self, run: RunPlace, test: str, metric: str) -> Path:
+    def comparison(self, model: str, dataset: str, test: str, metric: str) -> Path:
+        """The comparison of methods that were tuned on one data set."""
+        return self.root / "compare" / model / dataset / test / f"{metric}.json"
+
+    def run_comparison(self, run: RunPlace, test: str, metric: str) -> Path:
         """The test of a run against the baseline's."""
         return self._run("compare", run) / test / f"{metric}.json"
 

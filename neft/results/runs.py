@@ -76,7 +76,9 @@ def paths(root: str | Path, run: Run) -> Paths:
         delta_provenance=chosen / "provenance.json" if run.tuned else None,
         outputs=layout.outputs(run, run.test),
         scores={metric: layout.score(run, run.test, metric) for metric in run.metrics},
-        comparisons={metric: layout.comparison(run, run.test, metric) for metric in run.compare},
+        comparisons={
+            metric: layout.run_comparison(run, run.test, metric) for metric in run.compare
+        },
         provenance=layout.run_provenance(run, run.test),
     )
 

@@ -32,6 +32,7 @@ def generated(*methods: str) -> set[str]:
         if method != "full"
         for metric in METRICS
     }
+    jobs |= {f"compare_methods {metric}" for metric in METRICS}
     # Claims about LoRA and NeFT are tested by the first metric.
     return jobs | (
         {"compare_pairs bleu"}

@@ -66,6 +66,8 @@ def jobs(workflow: Workflow, *arguments: str) -> set[str]:
 def test_tables_are_made_from_what_is_there_and_seeds_add_their_own_jobs(workflow):
     # By the first metric LoRA and NeFT were compared already, for a claim; `full` is the baseline.
     new = {
+        "compare_methods bleu",
+        "compare_methods chrf",
         "compare_pairs 1 bleu",
         "compare_pairs 1 chrf",
         "make_paper_table scores",
@@ -92,6 +94,7 @@ def test_tables_are_made_from_what_is_there_and_seeds_add_their_own_jobs(workflo
             if method != "full"
         }
     added |= {"compare_pairs 2 bleu", "compare_pairs 2 chrf"}
+    added |= {"compare_methods bleu", "compare_methods chrf"}
     assert jobs(workflow, "--config", "seeds=[1,2]") == added | REPORT
 
 

@@ -43,15 +43,17 @@ def _unknown_names(config: Config, key: str, experiment: Experiment) -> Iterator
 
 def _empty_splits(config: Config, key: str, experiment: Experiment) -> Iterator[str]:
     needed = [
-        (experiment.train, "train"),
-        (experiment.train, "dev"),
-        *((name, "test") for name in experiment.test),
+        (experiment.train, "train", 1),
+        (experiment.train, "dev", 1),
+        # What one row would say of another row, nobody knows.
+        *((name, "test", 2) for name in experiment.test),
     ]
-    for name, split in needed:
-        if name in config.datasets and getattr(config.datasets[name].splits, split) == 0:
+    for name, split, least in needed:
+        rows = getattr(config.datasets[name].splits, split) if name in config.datasets else least
+        if rows < least:
             yield (
-                f"datasets.{name}.splits.{split}: {key} uses this split, so it needs at least 1"
-                " row, got 0"
+                f"datasets.{name}.splits.{split}: {key} uses this split, so it needs at least"
+                f" {least} row{'s' * (least > 1)}, got {rows}"
             )
 
 

@@ -8,27 +8,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 from neft.config import table_uses
 from neft.results.runs import UNTUNED, Run, files_of, to_spec
-from neft.workflow import claims
+from neft.workflow import comparisons
+from neft.workflow.claims import ClaimPair
+from neft.workflow.comparisons import Place
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.runs import RunPlan
 from neft.workflow.plan.score import ScorePlan
 from neft.workflow.plan.tune import TunePlan
-
-
-class Place(NamedTuple):
-    """Where pairs of methods meet: one metric on one test set, of models that were tuned on the
-    same rows.
-    """
-
-    model: str
-    dataset: str
-    test: str
-    metric: str
 
 
 class PaperPlan(Stage):
@@ -89,43 +79,19 @@ class PaperPlan(Stage):
         return [str(self.layout.pairs(run.model, run.dataset, run.seed, run.test, metric))]
 
     @cached_property
-    def claims(self) -> dict[Place, list[claims.ClaimPair]]:
-        """Pairs of methods that test a claim, by place; the first metric of an experiment is the
-        one that judges.
-        """
-        found: dict[Place, dict[claims.ClaimPair, None]] = {}
-        for experiment in self.config.experiments:
-            for test in experiment.test:
-                place = Place(experiment.model, experiment.train, test, experiment.metrics[0])
-                found.setdefault(place, {}).update(
-                    dict.fromkeys(claims.pairs(self.config, experiment))
-                )
-        return {place: list(pairs) for place, pairs in found.items() if pairs}
+    def claims(self) -> dict[Place, list[ClaimPair]]:
+        """Pairs of methods that test a claim, by place."""
+        return comparisons.tested(self.config)
 
     @cached_property
     def pairs(self) -> dict[Place, list[tuple[str, str]]]:
         """Pairs of methods that are compared, by place, beside the comparisons of all with the
         baseline.
         """
-        found: dict[Place, dict[tuple[str, str], None]] = {}
-        for place, pairs in self.claims.items():
-            found.setdefault(place, {}).update({(pair.first, pair.second): None for pair in pairs})
-        for name, table in self.config.tables.items():
-            for experiment in (
-                table_uses.experiments(self.config, name) if table.kind == "duels" else ()
-            ):
-                duels = [
-                    (column, row)
-                    for row, column in product(table.rows, table.columns)
-                    if {row, column} <= set(experiment.methods)
-                ]
-                for test, metric in product(experiment.test, experiment.metrics):
-                    place = Place(experiment.model, experiment.train, test, metric)
-                    found.setdefault(place, {}).update(dict.fromkeys(duels))
         baseline = self.config.report.baseline
         kept = {
             place: [pair for pair in pairs if baseline not in pair]
-            for place, pairs in found.items()
+            for place, pairs in self.scores.pairs.items()
         }
         return {place: pairs for place, pairs in kept.items() if pairs}
 

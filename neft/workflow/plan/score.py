@@ -1,8 +1,9 @@
-"""The stage `score`: scores of outputs, and tests of two runs."""
+"""The stage `score`: scores of outputs, and comparisons of methods and of two runs."""
 
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from snakemake.io import ancient
 
 from neft import plugins
 from neft.results.layout import record_of
+from neft.results.runs import UNTUNED, Run
+from neft.workflow import comparisons
+from neft.workflow.comparisons import Place
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.data import files_in
 from neft.workflow.plan.runs import RunPlan
@@ -82,6 +86,50 @@ class ScorePlan(Stage):
     def compare_outputs_code(self, w: Wildcards) -> str:
         """The script and the metric."""
         return code("compare_outputs", module("metrics", self.config.metrics[w.metric]))
+
+    @cached_property
+    def pairs(self) -> dict[Place, list[tuple[str, str]]]:
+        """Pairs of methods that are compared, by place."""
+        return comparisons.pairs(self.config)
+
+    def comparisons(self) -> list[str]:
+        """The file of every place where methods are compared."""
+        return [str(self.layout.comparison(*place)) for place in self.pairs]
+
+    def compare_methods_inputs(self, w: Wildcards) -> dict[str, list[Path]]:
+        """The outputs of every seed, and the scores of their segments for a metric that reads
+        them.
+        """
+        runs = self._compared(w)
+        paths = [self.segments(run, w.test, w.metric) for run in runs]
+        segments = [path for path in paths if path]
+        outputs = {"outputs": [self.layout.outputs(run, w.test) for run in runs]}
+        return outputs | ({"segments": segments} if segments else {})
+
+    def compare_methods(self, w: Wildcards) -> str:
+        """As for a score, and whose outputs these are, and the pairs."""
+        return spec(
+            **json.loads(self.score_outputs(w)),
+            runs=[(run.method, run.seed) for run in self._compared(w)],
+            pairs=self.pairs[Place(w.model, w.dataset, w.test, w.metric)],
+        )
+
+    def compare_methods_code(self, w: Wildcards) -> str:
+        """The script and the metric."""
+        return code("compare_methods", module("metrics", self.config.metrics[w.metric]))
+
+    def _compared(self, w: Wildcards) -> list[Run]:
+        """All runs of the methods that are compared in one place, each once."""
+        pairs = self.pairs[Place(w.model, w.dataset, w.test, w.metric)]
+        methods = {method for pair in pairs for method in pair}
+        found = {
+            (run.method, run.seed): run
+            for run in self.runs.all()
+            if (run.model, run.test) == (w.model, w.test)
+            and run.dataset in (w.dataset, UNTUNED)
+            and run.method in methods
+        }
+        return list(found.values())
 
     def segments(self, run: Any, test: str, metric: str) -> Path | None:
         """The scores of a run's segments, for a metric that reads them from another rule. run: any

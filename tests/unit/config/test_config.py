@@ -143,6 +143,7 @@ def test_the_shipped_configurations_are_valid(tmp_path, monkeypatch):
         ([("masks/a", {"kind": "union", "of": [{"mask": "a", "dataset": "ui-en-fr"}]})], "masks.a.of: this mask is made of itself"),
         ([("masks/a", {"kind": "union", "of": ["random"]}), ("masks/b", {"kind": "union", "of": ["a"], "refill": True})], "masks.b.refill: 'a' (kind union) ranks no neurons of its own"),
         ([("methods/neft/mask_from", "ui-fr-en")], "methods.neft.mask_from: unknown dataset 'ui-fr-en' (did you mean 'ui-en-fr'?)"),
+        ([("datasets/ui-en-fr/splits/test", 1)], "datasets.ui-en-fr.splits.test: experiments.0 uses this split, so it needs at least 2 rows, got 1"),
         ([("datasets/other", {**SHIPPED["datasets"]["ui-en-fr"], "splits": {"test": 3}}), ("methods/neft/mask_from", "other")], "datasets.other.splits.dev: mask 'low-similarity' is found with it, so it needs at least 1 row, got 0"),
         ([("masks/random", {"kind": "probe", "neurons": 9})], "masks.random.kind: 'probe' tells classes apart, but the task of dataset 'ui-en-fr' (kind translation) has no fixed list of answers"),
         ([("training/micro_batch_size", 5)], "training: micro_batch_size 5 does not divide batch_size 16"),
