@@ -1,46 +1,16 @@
 """
 Tables as in the publication, with published values beside ours, and which of its claims hold.
 NEEDS  results/{name}/{generate,score,compare,tune}/…  results/{name}/tables/overlap_{overlap}.csv
-MAKES  results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json  results/{name}/tables/{table}.{csv,md,tex,html}
-       results/{name}/summary.md
+MAKES  results/{name}/tables/{table}.{csv,md,tex,html}  results/{name}/summary.md
 """
 
 from neft.workflow.plan.paper import PaperPlan
 
-PAPER = PaperPlan(RUNS)
+PAPER = PaperPlan(SCORE)
 
 
 wildcard_constraints:
     table=one_of(CONFIG.tables),
-
-
-rule compare_pairs:
-    """Paired tests between methods, beside those against the baseline: what claims and duels are judged by."""
-    input:
-        unpack(PAPER.compare_pairs_inputs),
-    output:
-        pairs="results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.json",
-    log:
-        "results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.log",
-    benchmark:
-        "results/{name}/pairs/{model}/{dataset}/seed{seed}/{test}/{metric}.benchmark.tsv"
-    conda:
-        "../envs/main.yaml"
-    resources:
-        mem_mb=grown(1000),
-        runtime=grown(60),
-    params:
-        spec=PAPER.compare_pairs,
-        code=PAPER.compare_pairs_code,
-        segments=lambda w, input: options(input, "segments"),
-    shell:
-        r"""
-        PYTHONPATH=. python scripts/paper/compare_pairs.py \
-            --spec {params.spec:q} \
-            --outputs {input.outputs:q} \
-            --pairs {output.pairs:q} \
-            {params.segments:q} |& tee {log:q}
-        """
 
 
 rule make_paper_table:
@@ -83,7 +53,7 @@ rule make_paper_table:
 
 
 rule summarize_claims:
-    """Which of the publication's claims hold here, by paired tests, in plain words."""
+    """Which of the publication's claims hold here, in plain words."""
     input:
         PAPER.summarize_claims_inputs,
     output:

@@ -1,5 +1,5 @@
 """
-Score the outputs, and compare methods over all their seeds.
+Score the outputs, and compare methods over their seeds.
 NEEDS  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
 MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/{model}/{dataset}/{test}/{metric}.json
        results/{name}/comet/…/{test}/{metric}.json  .venv-comet/
@@ -114,43 +114,12 @@ rule score_outputs:
         """
 
 
-rule compare_outputs:
-    """A paired test of one set of outputs against the baseline's."""
-    input:
-        unpack(SCORE.compare_outputs_inputs),
-        outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
-    output:
-        comparison="results/{name}/compare/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
-    log:
-        "results/{name}/compare/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.log",
-    benchmark:
-        "results/{name}/compare/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.benchmark.tsv"
-    conda:
-        "../envs/main.yaml"
-    resources:
-        mem_mb=grown(1000),
-        runtime=grown(30),
-    params:
-        spec=SCORE.compare_outputs,
-        code=SCORE.compare_outputs_code,
-        segments=lambda w, input: options(input, "segments", "baseline_segments"),
-    shell:
-        r"""
-        PYTHONPATH=. python scripts/score/compare_outputs.py \
-            --spec {params.spec:q} \
-            --outputs {input.outputs:q} \
-            --baseline {input.baseline:q} \
-            --comparison {output.comparison:q} \
-            {params.segments:q} |& tee {log:q}
-        """
-
-
 rule compare_methods:
-    """The differences of methods over seeds and test rows: what tables, duels and claims say of methods."""
+    """How much methods differ over seeds and rows, and the runs of each seed."""
     input:
         unpack(SCORE.compare_methods_inputs),
     output:
-        comparison="results/{name}/compare/{model}/{dataset}/{test}/{metric}.json",
+        comparisons="results/{name}/compare/{model}/{dataset}/{test}/{metric}.json",
     log:
         "results/{name}/compare/{model}/{dataset}/{test}/{metric}.log",
     benchmark:
@@ -169,6 +138,6 @@ rule compare_methods:
         PYTHONPATH=. python scripts/score/compare_methods.py \
             --spec {params.spec:q} \
             --outputs {input.outputs:q} \
-            --comparison {output.comparison:q} \
+            --comparisons {output.comparisons:q} \
             {params.segments:q} |& tee {log:q}
         """

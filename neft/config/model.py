@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from neft import plugins
 from neft.config.analyses import Analyses
@@ -116,7 +116,12 @@ class Report(Strict):
     """What tables and pages show beside the scores."""
 
     baseline: Name = "full"
-    """The method that every other is compared with, by a paired test."""
+    """The method that every other is compared with."""
+    margin: dict[Name, PositiveFloat] = Field({})
+    """By metric, a key of `metrics`: two methods are equivalent if they lie less than this apart, on
+    the metric's scale. Default: what the metric has (chrF++, BLEU and ROUGE 1, COMET 0.5, accuracy
+    and IFEval 2).
+    """
     samples: PositiveInt = 20
     """Sentences on the page of sample outputs."""
 

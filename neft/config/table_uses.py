@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 from neft import plugins
@@ -19,3 +20,17 @@ def reads(config: Config, table: str) -> frozenset[str]:
 def experiments(config: Config, table: str) -> list[Experiment]:
     """The experiments that name a table."""
     return [experiment for experiment in config.experiments if table in experiment.tables]
+
+
+def duels(config: Config, experiment: Experiment) -> list[tuple[str, str]]:
+    """The pairs of methods that meet in the tables of duels that an experiment names: the column's
+    method, the row's.
+    """
+    tables = [config.tables[name] for name in experiment.tables]
+    return [
+        (column, row)
+        for table in tables
+        if table.kind == "duels"
+        for row, column in product(table.rows, table.columns)
+        if {row, column} <= set(experiment.methods)
+    ]

@@ -36,8 +36,6 @@ class Planned(Strict):
 
     runs: Runs = Field([])
     """The runs that it shows."""
-    baseline: str = ""
-    """The method that every other is compared with."""
     trials: dict[str, int] = Field({})
     """How many trials each tuned method had."""
     models: dict[str, str] = Field({})

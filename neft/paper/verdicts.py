@@ -1,117 +1,52 @@
-"""Which of the publication's claims hold in a finished experiment, by paired tests, in plain
-words.
+"""What an experiment says of the publication's claims: four words, each with a difference of
+methods, its interval, seeds and rows.
+
+better, worse   the difference is not zero
+equivalent      the difference is smaller than the metric's margin, by two one-sided tests; a
+                difference that is both certain and that small is of no practical weight
+undecided       neither
+
+The tests of all claims of a page are corrected together (`neft.scoring.corrections`): the chance
+that any of its words is wrong is at most 5 %. A claim that the experiment does not test is not
+listed, and with one seed there is no word: runs were compared, not methods.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Literal
 
 from pydantic import Field
 
 from neft.data import readers
-from neft.paper.paired import LEVEL, compare, holm
 from neft.reporting.typeset import Cell, Sheet
+from neft.results import comparisons
 from neft.results.runs import Group, Run, Runs, group, paths, read
 from neft.schema import Strict
+from neft.scoring.corrections import LEVEL, holm
+from neft.scoring.methods import Difference, equivalence, over_seeds
 from neft.storage import files
 
 SAME_SIZE = 0.1
 """LoRA and NeFT are of equal size if the smaller one trains at most this share fewer parameters: a
 tenth.
 """
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One method does better than another: the title, why it may be untested, and the words for
-    what its tests give.
-    """
-
-    title: str
-    missing: str
-    """What no experiment has, if there are no tests."""
-    unit: ClassVar[str] = "points"
-    above: ClassVar[str] = "better in"
-    below: ClassVar[str] = "worse in"
-    neither: ClassVar[str] = "no difference shown in"
-    caution: ClassVar[str] = ""
-    """A sentence on what the verdict can't say."""
-
-    def verdict(self, above: int, below: int, tests: int) -> str:
-        """In a few words, from how many of the tests show a difference in favour and against."""
-        if above and below:
-            return "Mixed"
-        if above:
-            return "Holds" if above == tests else "Holds in part"
-        if below:
-            return "The opposite holds" if below == tests else "Contradicted in part"
-        return "Not shown"
-
-
-class AsGood(Claim):
-    """One method does as well as another."""
-
-    caution = (
-        " A test that shows no difference doesn't show that there is none: look at the sizes of"
-        " the differences."
-    )
-
-    def verdict(self, above: int, below: int, tests: int) -> str:
-        """Tests that show no difference leave such a claim open: they never confirm it."""
-        if below:
-            return "Does not hold" if below == tests else "Contradicted in part"
-        return "Not contradicted"
-
-
-class AboveChance(Claim):
-    """Two masks share more neurons than masks drawn at random."""
-
-    unit = "points above chance"
-    above = "above chance in"
-    below = "below it in"
-    neither = "no difference from it shown in"
-
-
-BETTER = {
-    "full": Claim("NeFT does better than full fine-tuning", "no experiment has both"),
-    "lora": Claim(
-        "NeFT does better than LoRA of equal size",
-        "no experiment has a LoRA within 10 % of a NeFT's parameters",
-    ),
-    "random": Claim(
-        "Neurons of low similarity do better than random ones",
-        "no experiment has a random mask as large as one of low similarity",
-    ),
-    "reversed": Claim(
-        "Neurons of low similarity do better than those of high similarity",
-        (
-            "no experiment has a mask with neurons of high similarity as large as one of low"
-            " similarity"
-        ),
-    ),
+Word = Literal["better", "worse", "equivalent", "undecided"]
+WORDS: tuple[Word, ...] = ("better", "worse", "equivalent", "undecided")
+CLAIMS = {
+    "full": "NeFT does better than full fine-tuning",
+    "lora": "NeFT does better than LoRA of equal size",
+    "random": "Neurons of low similarity do better than random ones",
+    "reversed": "Neurons of low similarity do better than those of high similarity",
+    "early": "Neurons that an early step of the probe finds do as well",
+    "transferred": "Neurons that were found on another data set do as well",
+    "overlap": "Masks of other data or steps overlap more than by chance",
+    "faster": "NeFT needs fewer steps to the same dev loss",
 }
-AS_GOOD = {
-    "early": AsGood(
-        "Neurons that an early step of the probe finds do as well",
-        "no experiment has an early mask as large as one of the probe's end",
-    ),
-    "transferred": AsGood(
-        "Neurons that were found on another data set do as well",
-        "no experiment has a transferred mask as large as one of its own",
-    ),
-}
-OVERLAP = AboveChance(
-    "Masks of other data or steps overlap more than by chance", "no overlaps are analysed"
-)
-FASTER = (
-    "NeFT needs fewer steps to the same dev loss",
-    "no experiment has NeFT beside full fine-tuning or a LoRA of equal size",
-)
+"""Every claim, in the order of the page. "As well" is what equivalent says; undecided doesn't."""
 
 
 class Place(Strict):
@@ -121,6 +56,8 @@ class Place(Strict):
     dataset: str
     test: str
     metric: str
+    margin: float
+    """From which difference on methods are not equivalent."""
     claims: dict[str, tuple[tuple[str, str], ...]]
 
 
@@ -129,8 +66,6 @@ class Evidence(Strict):
 
     runs: Runs = Field([])
     """Those that take part in a claim."""
-    baseline: str
-    """The method that every run is compared with."""
     places: tuple[Place, ...]
     overlaps: tuple[str, ...]
     """The analyses of overlaps."""
@@ -138,227 +73,220 @@ class Evidence(Strict):
 
 @dataclass(frozen=True)
 class Test:
-    """One comparison: where, of what, by how much better, and how surely (p None: no test was
-    possible).
-    """
+    """One comparison of a claim: the first method's gain over the second."""
 
+    claim: str
     where: str
     what: str
-    difference: float
+    gain: Difference
+    """Positive where the first is better."""
     p: float | None
-    seeds: int
-    rows: int
+    """Of no difference, not corrected; with one seed that of the runs, if there is one."""
+    margin: float | None = None
+    decimals: int = 1
+    as_ratio: bool = False
+    """The gain is the logarithm of a ratio, and shown as that."""
+    corrected: float | None = None
+    word: Word | None = None
+    """None with one seed."""
+
+    def shown(self, value: float) -> str:
+        """A value of the gain as the page prints it."""
+        return f"{math.exp(value):.2f}×" if self.as_ratio else f"{value:+.{self.decimals}f}"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came out of one claim."""
+    """One claim with its tests."""
 
     claim: str
-    verdict: str
-    sentence: str
-    sheet: Sheet | None
+    tests: tuple[Test, ...]
+
+    @property
+    def counts(self) -> dict[Word, int]:
+        """How many tests end with each word."""
+        return {word: sum(test.word == word for test in self.tests) for word in WORDS}
 
 
 def findings(evidence: Evidence, root: Path) -> list[Finding]:
-    """Judge every claim."""
+    """Every claim that is tested, judged."""
     groups = {(one.model, one.dataset, one.test): one for one in group(evidence.runs)}
-    pairs = [
-        pair
-        for pair in _pairs(evidence.places)
-        if pair["claim"] != "lora" or _same_size(root, groups, pair)
+    tests = [test for place in evidence.places for test in _of_place(root, groups, place)]
+    tests += [test for name in evidence.overlaps for test in _overlaps(root, name)]
+    tests += _convergence(root, groups, evidence.places)
+    judged = judge(tests)
+    return [
+        Finding(title, found)
+        for name, title in CLAIMS.items()
+        if (found := tuple(test for test in judged if test.claim == name))
     ]
-    found = []
-    for name, claim in {**BETTER, **AS_GOOD}.items():
-        tests = [
-            _test(root, groups, pair, evidence.baseline) for pair in pairs if pair["claim"] == name
-        ]
-        found.append(_judge(claim, tests))
-    overlaps = [test for name in evidence.overlaps for test in _overlaps(root, name)]
-    found.append(_judge(OVERLAP, overlaps))
-    trainings = {
-        (p["model"], p["dataset"], p["first"], p["second"]): (p["model"], p["dataset"], p["test"])
-        for p in pairs
-        if p["claim"] in ("full", "lora")
-    }
-    return [*found, _convergence(root, groups, trainings)]
 
 
-def _pairs(places: Sequence[Place]) -> Iterator[dict[str, str]]:
-    """{model, dataset, test, metric, claim, first, second} of every pair of methods."""
-    for place in places:
-        where = place.model_dump(include={"model", "dataset", "test", "metric"})
-        for claim, pairs in place.claims.items():
-            yield from (
-                where | {"claim": claim, "first": first, "second": second}
-                for first, second in pairs
+def judge(tests: Sequence[Test]) -> list[Test]:
+    """Give every test that has several seeds its word, all corrected together."""
+    ps, owners = [], []
+    for number, test in enumerate(tests):
+        for p in _hypotheses(test):
+            ps.append(p)
+            owners.append(number)
+    corrected: dict[int, list[float]] = {}
+    for number, p in zip(owners, holm(ps, owners), strict=True):
+        corrected.setdefault(number, []).append(p)
+    return [_judged(test, corrected.get(number)) for number, test in enumerate(tests)]
+
+
+def _hypotheses(test: Test) -> Iterator[float]:
+    """p of no difference, and where there is a margin that of a difference beyond it."""
+    if test.gain.p is None:
+        return
+    yield test.gain.p
+    if test.margin is not None:
+        beyond = equivalence(test.gain, test.margin)
+        assert beyond is not None  # there are several seeds
+        yield beyond
+
+
+def _judged(test: Test, ps: Sequence[float] | None) -> Test:
+    if ps is None:
+        return test
+    word: Word = "undecided"
+    if len(ps) > 1 and ps[1] < LEVEL:
+        word = "equivalent"
+    elif ps[0] < LEVEL:
+        word = "better" if test.gain.value > 0 else "worse"
+    return replace(test, corrected=ps[0], word=word)
+
+
+def _of_place(
+    root: Path, groups: Mapping[tuple[str, str, str], Group], place: Place
+) -> Iterator[Test]:
+    """The tests of a place's claims."""
+    where = (place.model, place.dataset, place.test)
+    found = comparisons.load(root, *where, place.metric)
+    shown = f"{place.model}, {place.dataset}, tested on {place.test} ({found.title})"
+    for claim, pairs in place.claims.items():
+        for first, second in pairs:
+            if claim == "lora" and not _same_size(root, groups[where], first, second):
+                continue
+            comparison = found.of(first, second)
+            less = f"{first} less {second}"
+            if not found.higher_is_better:
+                less = f"{second} less {first} (lower is better)"
+            yield Test(
+                claim,
+                shown,
+                less,
+                found.gain(comparison),
+                comparison.p,
+                place.margin,
+                found.decimals,
             )
 
 
-def _of(groups: Mapping[tuple[str, str, str], Group], pair: Mapping[str, str]) -> Group:
-    return groups[pair["model"], pair["dataset"], pair["test"]]
-
-
-def _same_size(
-    root: Path, groups: Mapping[tuple[str, str, str], Group], pair: Mapping[str, str]
-) -> bool:
+def _same_size(root: Path, place: Group, first: str, second: str) -> bool:
     """Whether two methods train equally many parameters, by what their runs counted."""
     sizes = []
-    for method in (pair["first"], pair["second"]):
-        metrics = paths(root, _of(groups, pair).methods[method][0]).metrics
+    for method in (first, second):
+        metrics = paths(root, place.methods[method][0]).metrics
         assert metrics, method  # only tuned methods are in pairs
         sizes.append(read(metrics, "trainable_parameters")["trainable_parameters"])
     return bool(abs(sizes[0] - sizes[1]) <= SAME_SIZE * max(sizes))
 
 
-def _test(
-    root: Path, groups: Mapping[tuple[str, str, str], Group], pair: Mapping[str, str], baseline: str
-) -> Test:
-    methods, metric = _of(groups, pair).methods, pair["metric"]
-    first, second = methods[pair["first"]], methods[pair["second"]]
-    found = compare(root, first, second, metric, baseline)
-    score = read(paths(root, first[0]).scores[metric], "title", "higher_is_better", "segments")
-    where = f"{pair['model']}, {pair['dataset']}, tested on {pair['test']} ({score['title']})"
-    what, gain = f"{pair['first']} less {pair['second']}", found.difference
-    if not score["higher_is_better"]:
-        what, gain = f"{pair['second']} less {pair['first']} (lower is better)", -gain
-    return Test(where, what, gain, found.p, len(found.seeds), len(score["segments"]))
-
-
-def _overlaps(root: Path, name: str) -> list[Test]:
-    """Every pair of masks of one analysis; p by the hypergeometric distribution, which random masks
-    of these sizes follow.
-    """
-    pairs: dict[tuple[str, str], list[dict[str, str]]] = {}
+def _overlaps(root: Path, name: str) -> Iterator[Test]:
+    """Every pair of masks of one analysis: its overlap less what chance gives, over seeds."""
+    pairs: dict[tuple[str, str], list[float]] = {}
     for _, row in readers.read(root / "tables" / f"overlap_{name}.csv"):
-        pairs.setdefault((row["a"], row["b"]), []).append(row)
-    found = []
-    for (a, b), rows in pairs.items():
-        ps = [_beyond_chance(row) for row in rows]
-        p = None if None in ps else max(p for p in ps if p is not None)
-        above = statistics.fmean(float(row["above_chance"]) for row in rows)
-        found.append(
-            Test(name, f"{a} and {b}", above, p, len(rows), int(float(rows[0]["offered"])))
-        )
-    return found
-
-
-def _beyond_chance(row: Mapping[str, str]) -> float | None:
-    """Two-sided p of an overlap; None for masks that don't choose from all neurons alike."""
-    from scipy.stats import hypergeom
-
-    shared, offered, first, second = (
-        round(float(row[key])) for key in ("shared", "offered", "first", "second")
-    )
-    if not math.isclose(float(row["chance"]), first * second / offered, rel_tol=1e-6):
-        return None
-    more, fewer = (
-        hypergeom.sf(shared - 1, offered, first, second),
-        hypergeom.cdf(shared, offered, first, second),
-    )
-    return float(min(1.0, 2 * min(more, fewer)))
-
-
-def _judge(claim: Claim, tests: Sequence[Test]) -> Finding:
-    """Put tests, corrected for their number, into a verdict and a sentence."""
-    if not tests:
-        return Finding(claim.title, "Not tested here", f"Not tested here: {claim.missing}.", None)
-    corrected = iter(holm([test.p for test in tests if test.p is not None]))
-    ps = [None if test.p is None else next(corrected) for test in tests]
-    sure = [p is not None and p < LEVEL for p in ps]
-    above = sum(one and test.difference > 0 for one, test in zip(sure, tests, strict=True))
-    below = sum(one and test.difference < 0 for one, test in zip(sure, tests, strict=True))
-    rest = len(tests) - above - below
-    verdict = claim.verdict(above, below, len(tests))
-    counts = f"{claim.above} {above}, {claim.below} {below}, {claim.neither} {rest}"
-    sentence = (
-        f"{verdict}. Of {len(tests)} comparison{'s' * (len(tests) > 1)}: {counts}.{claim.caution}"
-    )
-    header = [
-        "Where",
-        "What",
-        f"Difference ({claim.unit})",
-        "p",
-        f"p, corrected for {len(tests)}",
-        "Seeds",
-        "n",
-    ]
-    rows = [
-        [
-            *(Cell(test.where), Cell(test.what), Cell(f"{test.difference:+.2f}", bold=one)),
-            *(_p(test.p), _p(p), Cell(str(test.seeds)), Cell(f"{test.rows:,}")),
-        ]
-        for test, p, one in zip(tests, ps, sure, strict=True)
-    ]
-    return Finding(claim.title, verdict, sentence, Sheet(claim.title, header, rows, []))
-
-
-def _p(p: float | None) -> Cell:
-    return Cell("no test" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}")
+        pairs.setdefault((row["a"], row["b"]), []).append(float(row["above_chance"]))
+    for (a, b), above in pairs.items():
+        gain = over_seeds(above)
+        yield Test("overlap", name, f"{a} and {b}, overlap less chance", gain, gain.p)
 
 
 def _convergence(
-    root: Path,
-    groups: Mapping[tuple[str, str, str], Group],
-    trainings: Mapping[tuple[str, str, str, str], tuple[str, str, str]],
-) -> Finding:
-    """Steps and seconds until both methods have reached the worse of their two best dev losses;
-    means over seeds, no test.
+    root: Path, groups: Mapping[tuple[str, str, str], Group], places: Sequence[Place]
+) -> Iterator[Test]:
+    """How many steps each of two methods takes to a common dev loss, as a ratio, over seeds."""
+    seen = set()
+    for place in places:
+        for first, second in (*place.claims.get("full", ()), *place.claims.get("lora", ())):
+            training = (place.model, place.dataset, first, second)
+            methods = groups[place.model, place.dataset, place.test].methods
+            if training in seen:
+                continue
+            seen.add(training)
+            ratios = []
+            for one, other in zip(methods[first], methods[second], strict=True):
+                steps = steps_to_common_loss(_curve(root, one), _curve(root, other))
+                ratios.append(math.log(steps[1] / steps[0]))
+            gain = over_seeds(ratios)
+            yield Test(
+                "faster",
+                f"{place.model}, {place.dataset}",
+                f"steps of {second} ÷ those of {first}",
+                gain,
+                gain.p,
+                as_ratio=True,
+            )
+
+
+def _curve(root: Path, run: Run) -> list[tuple[float, float]]:
+    """(step, dev loss) at a run's evaluations."""
+    history = paths(root, run).history
+    assert history, run.method  # only tuned methods are in pairs
+    return [(row["step"], row["loss"]) for row in files.read_rows(history) if row["split"] == "dev"]
+
+
+def steps_to_common_loss(
+    first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """The step at which each of two curves of (step, dev loss) first has the higher one of their
+    two lowest losses; between two evaluations by a straight line, before the first not sooner than
+    that.
     """
-    if not trainings:
-        return Finding(FASTER[0], "Not tested here", f"Not tested here: {FASTER[1]}.", None)
-    rows, fewer, equal, quicker = [], 0, 0, 0
-    for (model, dataset, first, second), place in trainings.items():
-        methods = groups[place].methods
-        reached = [
-            _reached(root, one, other)
-            for one, other in zip(methods[first], methods[second], strict=True)
-        ]
-        steps, seconds = (
-            [statistics.fmean(seed[side][k] for seed in reached) for side in (0, 1)] for k in (0, 1)
-        )
-        fewer, equal, quicker = (
-            fewer + (steps[0] < steps[1]),
-            equal + (steps[0] == steps[1]),
-            quicker + (seconds[0] < seconds[1]),
-        )
-        cells = [
-            f"{steps[0]:.0f}",
-            f"{steps[1]:.0f}",
-            f"{seconds[0]:,.0f}",
-            f"{seconds[1]:,.0f}",
-            str(len(reached)),
-        ]
-        rows.append(
-            [Cell(f"{model}, {dataset}"), Cell(f"{first} against {second}"), *map(Cell, cells)]
-        )
-    verdict = "Holds" if fewer == len(rows) else "Holds in part" if fewer else "Does not hold"
-    sentence = (
-        f"{verdict}. Fewer steps in {fewer} of {len(rows)} pairs, as many in {equal}; less time in"
-        f" {quicker}. Counted until the higher of the two lowest dev losses is reached, at an"
-        " evaluation of the chosen trials, whose rates and epochs may differ; no test."
+    target = max(min(loss for _, loss in curve) for curve in (first, second))
+
+    def reached(curve: Sequence[tuple[float, float]]) -> float:
+        before: tuple[float, float] | None = None
+        for step, loss in curve:
+            if loss <= target:
+                if before is None:
+                    return step
+                share = (before[1] - target) / (before[1] - loss)
+                return before[0] + share * (step - before[0])
+            before = (step, loss)
+        raise AssertionError("the target is one that both curves reach")
+
+    return reached(first), reached(second)
+
+
+def sheet(finding: Finding) -> Sheet:
+    """A claim's tests, a row each."""
+    judged = any(test.word for test in finding.tests)
+    header = ["Where", "What", "Difference [95\u00a0%]"]
+    header += ["p", "p, corrected", "Verdict"] if judged else ["p, this run"]
+    header += ["Margin", "Seeds", "Rows"]
+    return Sheet(finding.claim, header, [_cells(test, judged) for test in finding.tests], [])
+
+
+def _cells(test: Test, judged: bool) -> list[Cell]:
+    gain = test.gain
+    interval = "" if math.isnan(gain.low) else f"[{test.shown(gain.low)}, {test.shown(gain.high)}]"
+    tested = (
+        [_p(test.p), _p(test.corrected), Cell(test.word or "one seed", bold=bool(test.word))]
+        if judged
+        else [_p(test.p)]
     )
-    header = [
-        "Where",
-        "What",
-        "Steps (first)",
-        "Steps (second)",
-        "Seconds (first)",
-        "Seconds (second)",
-        "Seeds",
+    return [
+        Cell(test.where),
+        Cell(test.what),
+        Cell(test.shown(gain.value), detail=interval),
+        *tested,
+        Cell("–" if test.margin is None else f"±{test.margin:g}"),
+        Cell(str(gain.seeds)),
+        Cell("–" if gain.rows is None else f"{gain.rows:,}"),
     ]
-    return Finding(FASTER[0], verdict, sentence, Sheet(FASTER[0], header, rows, []))
 
 
-def _reached(
-    root: Path, first: Run, second: Run
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Step and seconds at which each of two runs has the worse of their lowest dev losses."""
-    curves = []
-    for run in (first, second):
-        history = paths(root, run).history
-        assert history, run.method  # only tuned methods are in pairs
-        curves.append([row for row in files.read_rows(history) if row["split"] == "dev"])
-    target = max(min(row["loss"] for row in curve) for curve in curves)
-    at = [next(row for row in curve if row["loss"] <= target) for curve in curves]
-    return (at[0]["step"], at[0]["seconds"]), (at[1]["step"], at[1]["seconds"])
+def _p(p: float | None) -> Cell:
+    return Cell("–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}")

@@ -49,7 +49,8 @@ def _record(group: Group, row: Row) -> dict[str, Any]:
         record |= {
             f"{name}_low": result.low,
             f"{name}_high": result.high,
-            f"{name}_p": result.p,
+            f"{name}_by_seed": " ".join(f"{value:.6g}" for value in result.by_seed),
+            **_compared(name, result),
             f"{name}_signature": result.signature,
         }
         # Only where the metric has them, so that the columns of others stay as they are.
@@ -59,6 +60,21 @@ def _record(group: Group, row: Row) -> dict[str, Any]:
         if result.notes:
             record[f"{name}_notes"] = " ".join(result.notes)
     return record | {key: row.costs.get(key) for key in COSTS}
+
+
+def _compared(name: str, result: Result) -> dict[str, Any]:
+    """How a method differs from the baseline. `p` is of methods, so it takes several seeds; `run_p`
+    is of the runs of each seed.
+    """
+    compared = result.comparison
+    difference = compared.difference if compared else None
+    return {
+        f"{name}_difference": difference.value if difference else None,
+        f"{name}_difference_low": difference.low if difference else None,
+        f"{name}_difference_high": difference.high if difference else None,
+        f"{name}_p": difference.p if difference else None,
+        f"{name}_run_p": " ".join(f"{run.p:.6g}" for run in compared.runs) if compared else None,
+    }
 
 
 def _with_sd(name: str, number: Mean | None) -> dict[str, float | None]:
@@ -71,8 +87,12 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
     """
     metrics = {name: result.title for row in rows for name, result in row.results.items()}
     header = ["Method", "Kind", "Seeds", "Trained", "% of all", "Learning rate", "Dev loss"]
+    runs_only = _runs_only(rows)
     for title in metrics.values():
-        header += [f"{title} [95\u00a0%]", "p"]
+        less, p = f"less {baseline}", "p"
+        if runs_only:
+            less, p = f"{less}, this run", "p, this run"
+        header += [f"{title} [95\u00a0%]", f"{less} [95\u00a0%]", p]
     header += ["Training (s)", "Tokens/s", "Peak memory (GiB)", "Delta (MB)"]
     marks = _marks(rows)
     best = {name: best_of([r.results[name] for r in rows if name in r.results]) for name in metrics}
@@ -130,11 +150,7 @@ def _cells(
     ]
     for name in metrics:
         result = row.results.get(name)
-        cells += (
-            [_score(result, best[name], marks), NONE if result.p is None else Cell(_p(result.p))]
-            if result
-            else [NONE, NONE]
-        )
+        cells += [_score(result, best[name], marks), *_difference(result)] if result else [NONE] * 3
     formats = {
         "train_seconds": lambda v: f"{v:,.0f}",
         "tokens_per_second": lambda v: f"{v:,.0f}",
@@ -156,6 +172,21 @@ def _score(result: Result, best: float, marks: dict[str, str]) -> Cell:
         bold=result.value.value == best,
         detail=interval + error,
     )
+
+
+def _difference(result: Result) -> list[Cell]:
+    """The method less the baseline with its interval, and p."""
+    if result.comparison is None:
+        return [NONE, NONE]
+    found, digits = result.comparison.difference, result.decimals
+    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    return [Cell(f"{found.value:+.{digits}f}", detail=interval), Cell(_p(result.comparison.p))]
+
+
+def _runs_only(rows: Sequence[Row]) -> bool:
+    """Whether there is one seed, so that nothing can be said of methods."""
+    compared = [r.comparison for row in rows for r in row.results.values() if r.comparison]
+    return all(one.difference.seeds == 1 for one in compared)
 
 
 def _rounded(number: Mean, digits: int) -> str:
@@ -204,16 +235,36 @@ def _notes(rows: Sequence[Row], metrics: dict[str, str], baseline: str) -> list[
                 ),
             )
         )
-    if any(result.p is not None for row in rows for result in row.results.values()):
-        worst = " The largest of the seeds'." if any(row.seeds > 1 for row in rows) else ""
-        meaning = (
-            f"two-sided paired test against {baseline} on the same test rows (random"
-            " swaps of rows; for accuracy McNemar's exact test), not corrected for the number of comparisons."
+    tests = dict.fromkeys(
+        (result.title, result.test)
+        for row in rows
+        for result in row.results.values()
+        if result.comparison
+    )
+    if tests and _runs_only(rows):
+        notes.append(
+            (
+                "this run",
+                (
+                    f"there is one seed: the score less that of {baseline}'s run with its interval"
+                    " over test rows, and the two-sided p of swapping rows between these two runs."
+                    " They say nothing of what another seed would give, and so nothing of methods."
+                ),
+            )
         )
-        notes.append(("p", meaning + worst))
+    elif tests:
+        notes.append(
+            (
+                f"less {baseline}",
+                (
+                    "the difference of methods, paired by seed and row, with its interval over both"
+                    " and a two-sided p, not corrected for the number of comparisons."
+                ),
+            )
+        )
     for name, title in metrics.items():
         for signature in sorted(
             {row.results[name].signature for row in rows if name in row.results}
         ):
             notes.append((title, signature))
-    return notes
+    return notes + [(title, test) for title, test in tests]

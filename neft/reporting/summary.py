@@ -8,8 +8,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from neft.results import comparisons
+from neft.results.comparisons import Comparison
 from neft.results.runs import Group, Run, paths, read, score_records
 
 COSTS = ("train_seconds", "tokens_per_second", "peak_memory_bytes", "delta_bytes")
@@ -27,17 +28,21 @@ class Mean:
 class Result:
     """One metric of one method.
 
-    With several seeds value, low and high are means over them (an interval for a typical run, not
-    for the mean of the runs), and p is the largest, so that a small one holds for every seed. p is
-    None for the baseline and where nothing was compared.
+    With several seeds value, low and high are means over them: an interval for a typical run, not
+    for the mean of the runs.
     """
 
     title: str
     value: Mean
     low: float
     high: float
-    p: float | None
     signature: str
+    by_seed: tuple[float, ...] = ()
+    """The values that `value` is the mean of."""
+    comparison: Comparison | None = None
+    """This method less the baseline; None for the baseline, and where nothing was compared."""
+    test: str = ""
+    """The comparison's signature."""
     standard_error: float | None = None
     """Mean over seeds, like the interval's bounds; None where the metric has none."""
     details: dict[str, float] = field(default_factory=dict)
@@ -105,21 +110,17 @@ def _result(
     keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
     looks = ("higher_is_better", "decimals")
     scores, signature = score_records(root, runs, metric, *keys, *looks)
-    comparisons = [
-        read(paths(root, run).comparisons[metric], "baseline_run", "p")
-        for run in runs
-        if metric in run.compare
-    ]
-    if not runs[0].tuned:
-        comparisons = _of_this_group(group, baseline, comparisons)
+    compared = _comparisons(root, group, runs[0], metric, baseline)
     errors = [score["standard_error"] for score in scores]
     return Result(
         title=scores[0]["title"],
         value=mean([score["value"] for score in scores]),
         low=mean([score["low"] for score in scores]).value,
         high=mean([score["high"] for score in scores]).value,
-        p=max((comparison["p"] for comparison in comparisons), default=None),
         signature=signature,
+        by_seed=tuple(score["value"] for score in scores),
+        comparison=compared.of(runs[0].method, baseline) if compared else None,
+        test=compared.signature if compared else "",
         standard_error=None if None in errors else mean(errors).value,
         details={
             name: mean([score["details"][name] for score in scores]).value
@@ -130,16 +131,14 @@ def _result(
     )
 
 
-def _of_this_group(
-    group: Group, baseline: str, comparisons: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Keep the comparisons with a baseline of this group.
-
-    The untuned model is compared once, with the baseline of one training set: its p means nothing
-    beside another's.
-    """
-    runs = [{"dataset": run.dataset, "seed": run.seed} for run in group.methods.get(baseline, [])]
-    return [comparison for comparison in comparisons if comparison["baseline_run"] in runs]
+def _comparisons(
+    root: str | Path, group: Group, run: Run, metric: str, baseline: str
+) -> comparisons.Comparisons | None:
+    """Those of the run's place in which its method meets the baseline."""
+    met = group.methods.get(baseline, [])
+    if run.method == baseline or not any(metric in one.metrics for one in met):
+        return None
+    return comparisons.load(root, group.model, group.dataset, group.test, metric)
 
 
 def mean(values: Sequence[float]) -> Mean:

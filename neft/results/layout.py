@@ -96,17 +96,9 @@ class Layout:
         """What made a run's outputs and scores on a test set."""
         return self._run("score", run) / f"{test}.provenance.json"
 
-    def comparison(self, model: str, dataset: str, test: str, metric: str) -> Path:
-        """The comparison of methods that were tuned on one data set."""
+    def comparisons(self, model: str, dataset: str, test: str, metric: str) -> Path:
+        """How methods that were tuned on one data set differ in a metric."""
         return self.root / "compare" / model / dataset / test / f"{metric}.json"
-
-    def run_comparison(self, run: RunPlace, test: str, metric: str) -> Path:
-        """The test of a run against the baseline's."""
-        return self._run("compare", run) / test / f"{metric}.json"
-
-    def pairs(self, model: str, dataset: str, seed: Any, test: str, metric: str) -> Path:
-        """Tests between methods other than the baseline."""
-        return self.root / "pairs" / model / dataset / f"seed{seed}" / test / f"{metric}.json"
 
     def utilization(self, run: RunPlace, sample: str) -> Path:
         """The utilization of a model's neurons, measured on a sample of a data set."""

@@ -31,8 +31,6 @@ class Run:
     test: str
     metrics: tuple[str, ...] = ()
     """Names of its scores."""
-    compare: tuple[str, ...] = ()
-    """Names of the scores that are compared with the baseline's."""
 
     @property
     def tuned(self) -> bool:
@@ -50,7 +48,6 @@ class Paths:
     delta_provenance: Path | None
     outputs: Path
     scores: dict[str, Path]
-    comparisons: dict[str, Path]
     provenance: Path
 
 
@@ -76,18 +73,8 @@ def paths(root: str | Path, run: Run) -> Paths:
         delta_provenance=chosen / "provenance.json" if run.tuned else None,
         outputs=layout.outputs(run, run.test),
         scores={metric: layout.score(run, run.test, metric) for metric in run.metrics},
-        comparisons={
-            metric: layout.run_comparison(run, run.test, metric) for metric in run.compare
-        },
         provenance=layout.run_provenance(run, run.test),
     )
-
-
-def pairs_file(root: str | Path, run: Run, metric: str) -> Path:
-    """Where paired tests of methods other than the baseline lie, for all methods that share a run's
-    place.
-    """
-    return Layout(Path(root)).pairs(run.model, run.dataset, run.seed, run.test, metric)
 
 
 def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
@@ -121,7 +108,7 @@ def from_spec(values: Sequence[dict[str, Any]]) -> list[Run]:
         raise NeftError("runs: there is nothing to show; give at least one run")
     found = []
     for value in values:
-        names = {key: tuple(value.get(key, ())) for key in ("metrics", "compare")}
+        names = {"metrics": tuple(value.get("metrics", ()))}
         seeds = value["seed"] if isinstance(value["seed"], list) else [value["seed"]]
         found += [Run(**value | names | {"seed": seed}) for seed in seeds]
     return list(dict.fromkeys(found))

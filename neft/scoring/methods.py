@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+TEST = "test:t|over:seeds+rows"
+"""What a signature says of a difference of methods."""
 UNTUNED_SEED = 0
 """The seed of a method that has one run for all training seeds, which begin at 1."""
 

@@ -36,35 +36,33 @@ _EQUAL = 1e-9
 
 @dataclass(frozen=True)
 class Comparison:
-    """A score beside a baseline's on the same segments; p: how often chance alone gives a
-    difference at least as large.
-
-    Either way: two-sided.
+    """The scores of two runs on the same rows; p: how often chance alone gives a difference at
+    least as large, either way.
     """
 
     value: float
     baseline_value: float
     p: float
-    signature: str
 
 
-def compare(
-    metric: ModuleType, spec: Strict, first: np.ndarray, second: np.ndarray, signature: str
-) -> Comparison:
-    """Test a run against a baseline.
+def compare(metric: ModuleType, spec: Strict, first: np.ndarray, second: np.ndarray) -> Comparison:
+    """Test a run against another.
 
-    metric: a plug-in; first, second: what its `statistics` gave for the run's and the baseline's
-    rows, [rows, k] float64; signature: its `signature`, to which the test is added. Raises
-    NeftError as `swaps`.
+    metric: a plug-in; first, second: what its `statistics` gave for the two runs' rows, [rows, k]
+    float64. Raises NeftError as `swaps`.
     """
     value = partial(metric.value, spec=spec)
     scores = float(value(first.sum(axis=0))), float(value(second.sum(axis=0)))
     if isinstance(spec, Resampled):
-        p = swaps(first, second, value, trials=spec.trials, seed=spec.seed)
-        test = f"test:swaps|trials:{spec.trials}|seed:{spec.seed}"
-    else:
-        p, test = swaps(first, second, value), "test:mcnemar-exact"
-    return Comparison(*scores, p, f"{signature}|{test}")
+        return Comparison(*scores, swaps(first, second, value, trials=spec.trials, seed=spec.seed))
+    return Comparison(*scores, swaps(first, second, value))
+
+
+def name_of(spec: Strict) -> str:
+    """The test of two runs, as a signature names it."""
+    if isinstance(spec, Resampled):
+        return f"test:swaps|trials:{spec.trials}|seed:{spec.seed}"
+    return "test:mcnemar-exact"
 
 
 def swaps(

@@ -1,7 +1,7 @@
-"""Say in plain words which of the publication's claims hold in this experiment.
+"""Say in plain words what this experiment says of the publication's claims.
 
-Reads   results/<name>/{score,compare,pairs,tune,tables}/…   scores, paired tests, sizes and losses of runs, overlaps
-Writes  summary.md   a verdict for each claim, with the tests behind it
+Reads   results/<name>/{compare,tune,tables}/…   comparisons of methods, sizes and losses of runs, overlaps
+Writes  summary.md   every claim that is tested, with a word for each comparison
 """
 
 from __future__ import annotations
@@ -10,10 +10,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neft.paper import verdicts
-from neft.paper.paired import LEVEL
 from neft.reporting.typeset import Cell, Sheet, markdown_table
+from neft.scoring.corrections import LEVEL
 from neft.script import parser, run
 from neft.storage import files
+
+JUDGED = (
+    "Each word is about a difference of methods, the first less the second, paired by seed and row;"
+    " its interval is over both. *better* and *worse*: it is not zero. *equivalent*: it is smaller"
+    " than the margin (two one-sided tests), and so of no practical weight. *undecided*: neither"
+    " can be said, which is no sign of equality. The tests of all claims on this page are corrected"
+    f" together, so that the chance of any wrong word is at most {LEVEL:.0%} (Holm 1979, Shaffer"
+    " 1986), also where tests share models or rows."
+)
+ONE_SEED = (
+    "**There is one seed, so nothing can be said of methods**: what follows compares these very"
+    " runs. Intervals are over test rows; p is of swapping rows between two runs, and not"
+    " corrected. With several `seeds` this page judges the claims."
+)
 
 
 class Spec(verdicts.Evidence):
@@ -34,48 +48,30 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def text(spec: Spec, found: Sequence[verdicts.Finding]) -> str:
-    """The page: all verdicts at a glance, how they were come by, then each with its tests."""
-    glance = Sheet(
-        "",
-        ["Claim", "Here"],
-        [[Cell(finding.claim), Cell(finding.verdict, bold=True)] for finding in found],
-        [],
-    )
-    seeds = len({run.seed for run in spec.runs})
-    parts = [
-        f"# Which of the publication's claims hold in `{spec.name}`",
-        markdown_table(glance),
-        (
-            "A claim is judged by paired tests on the test rows, in each experiment's first"
-            f" metric. {_seeds(seeds)}"
-        ),
-        (
-            "p is two-sided, and corrected for the number of tests of its claim (Holm); below"
-            f" {LEVEL} a difference counts. A test by n random swaps gives no p"
-            " below 1 / (n + 1), however clear the difference. Tests that share models or rows"
-            " are not independent."
-        ),
-        _trials(spec.trials),
-    ]
+    """The page: all claims at a glance, how they were judged, then each with its tests."""
+    parts = [f"# What `{spec.name}` says of the publication's claims"]
+    if not found:
+        parts.append("It tests none of them.")
+    elif any(test.word for finding in found for test in finding.tests):
+        parts += [markdown_table(glance(found)), JUDGED, _trials(spec.trials)]
+    else:
+        parts += [ONE_SEED, _trials(spec.trials)]
     for finding in found:
-        parts += [
-            f"## {finding.claim}",
-            finding.sentence,
-            *([markdown_table(finding.sheet)] if finding.sheet else []),
-        ]
+        parts += [f"## {finding.claim}", markdown_table(verdicts.sheet(finding))]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _seeds(seeds: int) -> str:
-    if seeds <= 1:
-        return (
-            "There is one seed: a test speaks of these very runs, and not of what another seed"
-            " would give."
-        )
-    return (
-        f"There are {seeds} seeds: differences are means over them, p is the largest of theirs, and"
-        " 1 where they disagree on who is ahead."
-    )
+def glance(found: Sequence[verdicts.Finding]) -> Sheet:
+    """How many comparisons of each claim end with which word."""
+    rows = [
+        [Cell(finding.claim)]
+        + [
+            Cell(str(count) if count else "–", bold=bool(count))
+            for count in finding.counts.values()
+        ]
+        for finding in found
+    ]
+    return Sheet("", ["Claim", *verdicts.WORDS], rows, [])
 
 
 def _trials(trials: Mapping[str, int]) -> str:

@@ -99,11 +99,7 @@ def products(root: Path) -> dict[Path, list[str]]:
         result[record.with_name("provenance.json")] = [record, record.with_suffix(".safetensors")]
     for outputs in sorted(root.glob("generate/*/*/*/*/*.jsonl")):
         run = outputs.relative_to(root / "generate").with_suffix("")
-        of_run = [
-            path
-            for stage in ("score", "compare")
-            for path in sorted((root / stage / run).glob("*.json"))
-        ]
+        of_run = sorted((root / "score" / run).glob("*.json"))
         result[(root / "score" / run).with_name(f"{run.name}.provenance.json")] = [outputs, *of_run]
     return {target: list(map(str, some)) for target, some in result.items()}
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tiny
-from neft.results.runs import Run, from_spec, pairs_file, paths
-from scripts.paper import compare_pairs
-from scripts.score import compare_outputs, score_outputs
+from neft.results.layout import Layout
+from neft.results.runs import UNTUNED, Run, from_spec, paths
+from scripts.score import compare_methods, score_outputs
 
 MODEL, DATASET, TEST = "smollm2-135m-instruct", "ui-en-fr", "ui-en-fr"
 METRICS = {
@@ -39,7 +40,6 @@ def runs(
     result = []
     for method in methods:
         kind = METHODS[method][0]
-        compare = [] if method == "full" else list(METRICS)
         for seed in seeds if kind != "base" else (0,):
             tuned_on = dataset if kind != "base" else "untuned"
             names = {
@@ -50,13 +50,15 @@ def runs(
                 "seed": seed,
                 "test": TEST,
             }
-            result.append(names | {"metrics": list(METRICS), "compare": compare})
+            result.append(names | {"metrics": list(METRICS)})
     return result
 
 
-def write(root: Path, runs: list[dict[str, Any]], rows: int = 60) -> Path:
-    """Write the files of every run under root: outputs, losses and measurements made up, scores and
-    comparisons computed.
+def write(
+    root: Path, runs: list[dict[str, Any]], rows: int = 60, pairs: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """Write the files of every run under root: outputs, losses and measurements made up; scores, and
+    comparisons with `full` and of these pairs, computed.
     """
     for run in runs:
         folder = Path(run["model"], run["dataset"], run["method"], f"seed{run['seed']}")
@@ -66,27 +68,8 @@ def write(root: Path, runs: list[dict[str, Any]], rows: int = 60) -> Path:
             _write(root / "tune" / folder / "chosen" / "history.jsonl", history)
             metrics = root / "tune" / folder / "chosen" / "metrics.json"
             metrics.write_text(json.dumps(_metrics(run, history)), encoding="utf-8")
-    _score(root, from_spec(runs))
+    _score(root, from_spec(runs), pairs)
     return root
-
-
-def write_pairs(root: Path, runs: list[dict[str, Any]], pairs: list[tuple[str, str]]) -> None:
-    """Write the paired tests of these methods, for each seed and metric; the outputs must be
-    there.
-    """
-    found = from_spec(runs)
-    for run in found:
-        for name, metric in METRICS.items() if run.tuned else ():
-            target = pairs_file(root, run, name)
-            if target.exists():
-                continue
-            methods = list(dict.fromkeys(method for pair in pairs for method in pair))
-            place = {r.method: r for r in found if (r.dataset, r.seed) == (run.dataset, run.seed)}
-            options = {"metric": metric, "language": "fr", "methods": methods, "pairs": pairs}
-            outputs = [str(paths(root, place[method]).outputs) for method in methods]
-            compare_pairs.main(
-                ["--spec", json.dumps(options), "--outputs", *outputs, "--pairs", str(target)]
-            )
 
 
 def spec(runs: list[dict[str, Any]], **more: Any) -> str:
@@ -94,38 +77,34 @@ def spec(runs: list[dict[str, Any]], **more: Any) -> str:
     return json.dumps({"runs": runs, **more})
 
 
-def _score(root: Path, runs: list[Run]) -> None:
+def _score(root: Path, runs: list[Run], pairs: Sequence[tuple[str, str]]) -> None:
     for run in runs:
         files = paths(root, run)
         for name, metric in METRICS.items():
             options = {"metric": metric, "language": "fr"}
-            score_outputs.main(
-                [
-                    "--spec",
-                    json.dumps(options),
-                    "--outputs",
-                    str(files.outputs),
-                    "--score",
-                    str(files.scores[name]),
-                ]
-            )
-            if name in files.comparisons:
-                baseline = next(
-                    other
-                    for other in runs
-                    if other.method == "full"
-                    and (not run.tuned or (other.dataset, other.seed) == (run.dataset, run.seed))
-                )
-                options["baseline"] = "full"
-                options["baseline_run"] = {"dataset": baseline.dataset, "seed": baseline.seed}
-                arguments = [
-                    "--outputs",
-                    str(files.outputs),
-                    "--baseline",
-                    str(paths(root, baseline).outputs),
-                ]
-                target = ["--comparison", str(files.comparisons[name])]
-                compare_outputs.main(["--spec", json.dumps(options), *arguments, *target])
+            outputs, score = str(files.outputs), str(files.scores[name])
+            arguments = ["--outputs", outputs, "--score", score]
+            score_outputs.main(["--spec", json.dumps(options), *arguments])
+    for model, dataset, test in {(r.model, r.dataset, r.test) for r in runs if r.tuned}:
+        place = [
+            run
+            for run in runs
+            if (run.model, run.test) == (model, test) and run.dataset in (dataset, UNTUNED)
+        ]
+        methods = dict.fromkeys(run.method for run in place)
+        with_full = [(method, "full") for method in methods if method != "full"]
+        options = {
+            "language": "fr",
+            "runs": [{"method": run.method, "seed": run.seed} for run in place],
+            "pairs": [*(with_full if "full" in methods else []), *pairs],
+        }
+        if not options["pairs"]:
+            continue
+        for name, metric in METRICS.items():
+            target = Layout(root).comparisons(model, dataset, test, name)
+            outputs = [str(paths(root, run).outputs) for run in place]
+            arguments = ["--outputs", *outputs, "--comparisons", str(target)]
+            compare_methods.main(["--spec", json.dumps(options | {"metric": metric}), *arguments])
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from harness import ROOT, Workflow
 
 import tiny
+from neft.results import comparisons
 from neft.storage.files import read_json, sha256, write_rows
 from tiny_comet import corrupt
 
@@ -71,10 +72,8 @@ def scored(
         write_rows(path, tiny.output_rows(outputs, references, sources))
     targets = [f"results/tiny/score/{run(method)}/pairs/comet.json" for method in SHARES]
     # The outputs are given: nothing above them is to be made.
-    rules = ["install_comet", "predict_comet", "score_outputs", "compare_outputs"]
-    targets += [
-        f"results/tiny/compare/{run(method)}/pairs/comet.json" for method in ("neft", "base")
-    ]
+    rules = ["install_comet", "predict_comet", "score_outputs", "compare_methods"]
+    targets.append("results/tiny/compare/tiny-llama/pairs/pairs/comet.json")
     result = workflow.snakemake(*targets, "--allowed-rules", *rules)
     assert all((workflow.folder / target).exists() for target in targets), result.stdout
     return workflow
@@ -110,10 +109,12 @@ def test_a_score_has_interval_standard_error_and_the_models_hash_and_flags_a_lan
 
 
 def test_a_clear_difference_is_significant(scored):
-    comparison = read_json(scored.folder / f"results/tiny/compare/{run('base')}/pairs/comet.json")
+    found = comparisons.load(
+        scored.folder / "results/tiny", "tiny-llama", "pairs", "pairs", "comet"
+    ).of("base", "full")
     # The smallest p that 10,000 random swaps can give; `bootstrap` is for the interval alone.
-    assert comparison["p"] == pytest.approx(1 / 10_001)
-    assert comparison["value"] < comparison["baseline_value"]
+    assert found.p == pytest.approx(1 / 10_001)
+    assert found.difference.high < 0
 
 
 def test_an_environment_that_is_there_is_not_built_again(environment, scored):

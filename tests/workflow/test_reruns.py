@@ -23,22 +23,10 @@ METRICS = ("bleu", "chrf")
 
 
 def generated(*methods: str) -> set[str]:
-    """Generation and scores of these methods; all are compared with `full`, so they follow it."""
+    """Generation and scores of these methods, and the comparison of all that follows."""
     jobs = {f"generate_outputs {method}" for method in methods}
     jobs |= {f"score_outputs {method} {metric}" for method in methods for metric in METRICS}
-    jobs |= {
-        f"compare_outputs {method} {metric}"
-        for method in methods
-        if method != "full"
-        for metric in METRICS
-    }
-    jobs |= {f"compare_methods {metric}" for metric in METRICS}
-    # Claims about LoRA and NeFT are tested by the first metric.
-    return jobs | (
-        {"compare_pairs bleu"}
-        if any(method.startswith(("lora", "neft")) for method in methods)
-        else set()
-    )
+    return jobs | {f"compare_methods {metric}" for metric in METRICS}
 
 
 def chain(method: str, *trials: str) -> set[str]:

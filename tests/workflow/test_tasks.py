@@ -12,6 +12,7 @@ import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
 import tiny
+from neft.results import comparisons
 from neft.storage.files import read_json, read_rows
 
 METHODS = {"base": {"kind": "base"}, "full": {"kind": "full", "learning_rate": 1e-2}}
@@ -157,8 +158,8 @@ def test_likelihoods_of_all_labels_are_kept_in_both_languages(done: Path):
             assert set(row["scores"]) == {"yes", "maybe", "no"} >= {row["output"], row["reference"]}
         score = read_json(done / f"score/tiny/nli-en/full/seed1/{test}/accuracy.json")
         assert "answers:likelihood" in score["signature"] and set(score["segments"]) <= {0.0, 100.0}
-    compared = read_json(done / "compare/tiny/untuned/base/seed0/nli-en/accuracy.json")
-    assert "mcnemar" in compared["signature"] and 0 <= compared["p"] <= 1
+    compared = comparisons.load(done, "tiny", "nli-en", "nli-en", "accuracy")
+    assert "mcnemar" in compared.signature and 0 <= compared.of("base", "full").p <= 1
 
 
 def test_cut_documents_are_counted_in_training_and_in_generation(done: Path):

@@ -63,7 +63,7 @@ def test_one_flipped_bit_in_a_file_of_any_kind_is_named(finished, damaged):
         f"tune/{RUN}/chosen/delta.safetensors",
         f"generate/{RUN}/pairs.jsonl",
         f"score/{RUN}/pairs/chrf.json",
-        f"compare/{RUN}/pairs/bleu.json",
+        "compare/tiny-llama/pairs/pairs/bleu.json",
         "tables/main.csv",
         *(str(path.relative_to(root)) for path in root.glob("figures/*.png")),
         "samples/samples.html",

@@ -34,6 +34,13 @@ def _reserved_names(config: Config) -> Iterator[str]:
         yield f"datasets.{UNTUNED}: this name stands for no dataset in results/; choose another"
 
 
+def _unknown_margins(config: Config) -> Iterator[str]:
+    for name in config.report.margin:
+        if name not in config.metrics:
+            known = list(config.metrics)
+            yield f"report.margin: {errors.unknown_name('metric', name, known)}"
+
+
 def _absent_files_of_metrics(config: Config) -> Iterator[str]:
     for name, metric in config.metrics.items():
         plugin = plugins.load("metrics", metric.kind)
@@ -78,6 +85,7 @@ CHECKS = (
     experiments.mistakes,
     _repeated_seeds,
     _reserved_names,
+    _unknown_margins,
     masks.mistakes,
     analyses.mistakes,
     tables.mistakes,

@@ -12,13 +12,15 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from neft.paper import cells, paired, published
+from neft.paper import cells, published
 from neft.paper.published import Planned, TableSpec
 from neft.reporting.typeset import Cell, Sheet
-from neft.results import runs
+from neft.results import comparisons, runs
+from neft.results.comparisons import Comparison
 from neft.schema import Name
+from neft.scoring.corrections import LEVEL, holm
 
-READS = frozenset({"runs", "pairs"})
+READS = frozenset({"runs", "comparisons"})
 
 
 class Spec(TableSpec):
@@ -34,13 +36,19 @@ class Spec(TableSpec):
     """Keys of `methods` (NeFT of several budgets, say): whose wins are counted."""
 
 
+Where = tuple[str, str, str, str]
+"""Model, training set, test set and metric."""
+
+
 class Duel(NamedTuple):
-    """Two methods on one test set: their scores and the paired test between them."""
+    """Two methods on one test set: their scores and how they compare."""
 
     row: cells.SeedScores
     column: cells.SeedScores
-    test: paired.Paired
-    """Of the column's score less the row's."""
+    comparison: Comparison
+    """The column's method less the row's."""
+    p: float
+    """Corrected for the number of duels in the table."""
     row_published: published.Value | None
     column_published: published.Value | None
 
@@ -51,8 +59,8 @@ class Duel(NamedTuple):
 
     @property
     def significant(self) -> bool:
-        """Whether the test tells the two apart."""
-        return self.test.p < paired.LEVEL
+        """Whether the two differ by more than chance."""
+        return self.p < LEVEL
 
     @property
     def published_winner(self) -> str | None:
@@ -126,32 +134,34 @@ def build(
     """Rows of the CSV, one for each duel and seed; a sheet that counts wins, and one with the duels
     of each test and metric.
 
-    planned: its runs and the baseline; root: `results/<name>`. In the CSV `difference` is
-    the column's score less the row's, of a seed, and `mean_difference`, `winner` and `p` (the
-    largest of the seeds'; 1 if they disagree) of all.
+    planned: its runs; root: `results/<name>`. In the CSV `difference` is the column's score less
+    the row's, of a seed, with `run_p`; `mean_difference` with its interval, `p` (None for one seed)
+    and `winner` are of the methods.
     """
     values = published.read(published_file, ("model", "train", "test", "method", "metric"))
-    places: dict[tuple[str, str, str, str], list[Duel]] = {}
+    met: dict[Where, list[tuple[cells.SeedScores, cells.SeedScores, Comparison]]] = {}
     for group in runs.group(planned.runs):
         found = {(score.run.method, score.metric): score for score in cells.scores(root, group)}
         for metric in dict.fromkeys(metric for _, metric in found):
-            duels = [
-                Duel(
-                    found[row, metric],
-                    found[column, metric],
-                    test,
-                    *(values.get(found[m, metric].key) for m in (row, column)),
-                )
+            where = (group.model, group.dataset, group.test, metric)
+            pairs = [
+                (found[row, metric], found[column, metric])
                 for row, column in product(spec.rows, spec.columns)
                 if (row, metric) in found and (column, metric) in found
-                for test in [
-                    paired.compare(
-                        root, group.methods[column], group.methods[row], metric, planned.baseline
-                    )
-                ]
             ]
-            if duels:
-                places[group.model, group.dataset, group.test, metric] = duels
+            if pairs:
+                compared = comparisons.load(root, *where)
+                met[where] = [
+                    (row, column, compared.of(column.run.method, row.run.method))
+                    for row, column in pairs
+                ]
+    ps = iter(holm([comparison.p for duels in met.values() for *_, comparison in duels]))
+    places = {
+        where: [
+            Duel(*duel, next(ps), *(values.get(score.key) for score in duel[:2])) for duel in duels
+        ]
+        for where, duels in met.items()
+    }
     records = [record for duels in places.values() for duel in duels for record in _records(duel)]
     sheets = [_sheet(spec, place, duels) for place, duels in places.items()]
     return records, [_wins(spec, places), *sheets]
@@ -159,10 +169,8 @@ def build(
 
 def _records(duel: Duel) -> Iterator[dict[str, Any]]:
     row, column = duel.row, duel.column
-    row_values, column_values = (
-        {one.seed: one.value for one in score.measured} for score in (row, column)
-    )
-    for seed, difference in zip(duel.test.seeds, duel.test.differences, strict=True):
+    found = duel.comparison.difference
+    for run in duel.comparison.runs:
         yield {
             "model": row.run.model,
             "train": row.train,
@@ -172,14 +180,18 @@ def _records(duel: Duel) -> Iterator[dict[str, Any]]:
             "column": column.run.method,
             "row_parameters": row.measured[0].parameters,
             "column_parameters": column.measured[0].parameters,
-            "seed": seed,
-            "row_value": row_values[seed],
-            "column_value": column_values[seed],
-            "difference": difference,
-            "seeds": len(duel.test.seeds),
-            "mean_difference": duel.test.difference,
+            "seed": run.seed,
+            "row_value": run.second,
+            "column_value": run.first,
+            "difference": run.first - run.second,
+            "run_p": run.p,
+            "seeds": found.seeds,
+            "rows": found.rows,
+            "mean_difference": found.value,
+            "mean_difference_low": found.low,
+            "mean_difference_high": found.high,
             "winner": duel.winner,
-            "p": duel.test.p,
+            "p": found.p,
             **{f"row_{key}": value for key, value in published.record(duel.row_published).items()},
             **{
                 f"column_{key}": value
@@ -189,7 +201,7 @@ def _records(duel: Duel) -> Iterator[dict[str, Any]]:
         }
 
 
-def _sheet(spec: Spec, place: tuple[str, str, str, str], duels: Sequence[Duel]) -> Sheet:
+def _sheet(spec: Spec, place: Where, duels: Sequence[Duel]) -> Sheet:
     """Every method of the rows against every one of the columns, in one metric on one test set."""
     model, train, test, _ = place
     across = {duel.column.run.method: duel.column for duel in duels}
@@ -222,8 +234,8 @@ def _sheet(spec: Spec, place: tuple[str, str, str, str], duels: Sequence[Duel]) 
         (
             "*",
             (
-                f"a paired test tells them apart (p < {paired.LEVEL}, for each seed, not corrected"
-                " for the number of duels)."
+                f"{_tested(duels)} differ by more than chance: p < {LEVEL}, corrected for all"
+                " duels of this table (Holm)."
             ),
         ),
         (duels[0].row.title, signature),
@@ -252,13 +264,20 @@ def _duel(duel: Duel) -> Cell:
             if doubt in (row.suspect, column.suspect)
         )
         detail = f"[{column.value - row.value:+.{digits}f}{marks}]"
-    text = f"{duel.test.difference:+.{digits}f}{'*' * duel.significant}"
+    text = f"{duel.comparison.difference.value:+.{digits}f}{'*' * duel.significant}"
     return Cell(text, bold=duel.winner == duel.column.run.method, detail=detail)
 
 
-def _wins(spec: Spec, places: Mapping[tuple[str, str, str, str], Sequence[Duel]]) -> Sheet:
+def _tested(duels: Iterable[Duel]) -> str:
+    """What the tests are about."""
+    several = any(duel.comparison.difference.seeds > 1 for duel in duels)
+    return "the two methods" if several else "these two runs (one seed, so nothing of methods)"
+
+
+def _wins(spec: Spec, places: Mapping[Where, Sequence[Duel]]) -> Sheet:
     """How many duels the columns' methods win, by training set, test set and metric, and in all."""
     one_model = len({place[0] for place in places}) == 1
+    all_duels = [duel for duels in places.values() for duel in duels]
     totals: dict[str, list[Tally]] = {}
     rows = []
     for (model, train, test, metric), duels in places.items():
@@ -284,10 +303,7 @@ def _wins(spec: Spec, places: Mapping[tuple[str, str, str, str], Sequence[Duel]]
         ("Won", f"by {columns} over {others}: the better mean over seeds."),
         (
             "… significantly",
-            (
-                f"by a paired test (p < {paired.LEVEL} for each seed; not corrected for the number"
-                " of duels)."
-            ),
+            (f"p < {LEVEL} for {_tested(all_duels)}, corrected for the number of duels (Holm)."),
         ),
         (
             "Duels",

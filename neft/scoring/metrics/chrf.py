@@ -36,6 +36,11 @@ def decimals(spec: Spec) -> int:
     return 1
 
 
+def margin(spec: Spec) -> float:
+    """Below this a difference is of no practical weight, unless `report.margin` says otherwise."""
+    return 1.0
+
+
 def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     return {0: "chrF", 2: "chrF++"}.get(spec.word_order, f"chrF, {spec.word_order}-word")

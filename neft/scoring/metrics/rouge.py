@@ -58,6 +58,11 @@ def decimals(spec: Spec) -> int:
     return 1
 
 
+def margin(spec: Spec) -> float:
+    """Below this a difference is of no practical weight, unless `report.margin` says otherwise."""
+    return 1.0
+
+
 def title(spec: Spec) -> str:
     """The name of the score in tables and figures."""
     name = spec.type.replace("rouge", "ROUGE-")

@@ -56,7 +56,7 @@ class RunFigurePlan(Stage):
         experiments = [e for e in self.config.experiments if (e.model, e.train) == (model, train)]
         untuned = {(method, test) for e in experiments for method in e.methods for test in e.test}
         return [
-            replace(run, compare=())  # figures show no tests
+            run
             for run in self.planned.all()
             if run.model == model
             and (

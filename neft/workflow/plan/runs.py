@@ -7,7 +7,7 @@ from functools import cached_property
 
 from neft.config.model import Experiment
 from neft.results.runs import UNTUNED, Run, files_of
-from neft.workflow.params import Stage, Wildcards
+from neft.workflow.params import Stage
 
 
 class RunPlan(Stage):
@@ -31,8 +31,7 @@ class RunPlan(Stage):
         for experiment in experiments:
             for test in experiment.test:
                 for method in experiment.methods:
-                    kind, base = self.config.methods[method].kind, self.config.report.baseline
-                    names = experiment.metrics
+                    kind = self.config.methods[method].kind
                     places = (
                         [(UNTUNED, 0)]
                         if kind == "base"
@@ -46,35 +45,14 @@ class RunPlan(Stage):
                             kind,
                             seed,
                             test,
-                            names,
-                            () if method == base else names,
+                            experiment.metrics,
                         ): None
                         for dataset, seed in places
                     }
         return list(found)
 
     def files(self, *kinds: str) -> list[str]:
-        """Files of some kinds of all runs, in their order: "outputs", "scores", "comparisons",
-        "metrics", "history", …
+        """Files of some kinds of all runs, in their order: "outputs", "scores", "metrics",
+        "history", …
         """
         return files_of(self.layout.root, self._all, *kinds)
-
-    def baseline(self, w: Wildcards) -> Run:
-        """The run that another is compared with: the baseline's on the same test set, of the same
-        seed if it has one.
-        """
-        trained_on = {
-            e.train
-            for e in self.config.experiments
-            if e.model == w.model and w.test in e.test and w.method in e.methods
-        }
-        options = [
-            run
-            for run in self._all
-            if (run.model, run.test, run.method) == (w.model, w.test, self.config.report.baseline)
-            and (
-                run.dataset == UNTUNED
-                or run.dataset in ({w.dataset} if w.dataset != UNTUNED else trained_on)
-            )
-        ]
-        return next((run for run in options if str(run.seed) == w.seed), options[0])

@@ -1,22 +1,34 @@
-"""The stage `score`: scores of outputs, and comparisons of methods and of two runs."""
+"""The stage `score`: scores of outputs, and how methods differ."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from snakemake.io import ancient
 
 from neft import plugins
+from neft.config import table_uses
 from neft.results.layout import record_of
 from neft.results.runs import UNTUNED, Run
-from neft.workflow import comparisons
-from neft.workflow.comparisons import Place
+from neft.workflow import claims
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.data import files_in
 from neft.workflow.plan.runs import RunPlan
+
+
+class Place(NamedTuple):
+    """Where methods meet: one metric on one test set, of models that were tuned on the same rows."""
+
+    model: str
+    dataset: str
+    test: str
+    metric: str
 
 
 class ScorePlan(Stage):
@@ -65,52 +77,57 @@ class ScorePlan(Stage):
         """The script and the metric."""
         return code("score_outputs", module("metrics", self.config.metrics[w.metric]))
 
-    def compare_outputs_inputs(self, w: Wildcards) -> dict[str, Path]:
-        """The baseline's outputs, and the scores of both runs' segments for a metric that reads
-        them.
-        """
-        run = self.runs.baseline(w)
-        files = self.score_outputs_inputs(w) | {"baseline": self.layout.outputs(run, w.test)}
-        path = self.segments(run, w.test, w.metric)
-        return files | ({"baseline_segments": path} if path else {})
-
-    def compare_outputs(self, w: Wildcards) -> str:
-        """As for a score, and with which method to compare, and with which run of it."""
-        run = self.runs.baseline(w)
-        return spec(
-            **json.loads(self.score_outputs(w)),
-            baseline=run.method,
-            baseline_run={"dataset": run.dataset, "seed": run.seed},
-        )
-
-    def compare_outputs_code(self, w: Wildcards) -> str:
-        """The script and the metric."""
-        return code("compare_outputs", module("metrics", self.config.metrics[w.metric]))
-
     @cached_property
     def pairs(self) -> dict[Place, list[tuple[str, str]]]:
-        """Pairs of methods that are compared, by place."""
-        return comparisons.pairs(self.config)
+        """Which methods are compared where: each with the baseline, and those that claims and
+        duels are about.
+        """
+        found: dict[Place, dict[tuple[str, str], None]] = {}
+        for experiment in self.config.experiments:
+            named = [claim[1:] for claim in claims.pairs(self.config, experiment)]
+            named += table_uses.duels(self.config, experiment)
+            baseline = self.config.report.baseline
+            pairs = [(method, baseline) for method in experiment.methods if method != baseline]
+            # The other way round a difference is the same.
+            pairs += [pair for pair in named if baseline not in pair]
+            for test, metric in product(experiment.test, experiment.metrics):
+                place = Place(experiment.model, experiment.train, test, metric)
+                for pair in pairs:
+                    if pair[::-1] not in found.setdefault(place, {}):
+                        found[place][pair] = None
+        return {place: list(pairs) for place, pairs in found.items() if pairs}
 
-    def comparisons(self) -> list[str]:
-        """The file of every place where methods are compared."""
-        return [str(self.layout.comparison(*place)) for place in self.pairs]
+    def comparisons(self, runs: Iterable[Run] | None = None) -> list[str]:
+        """The files that compare methods: all, or those of the places of some runs and their
+        metrics.
+        """
+        wanted = (
+            None
+            if runs is None
+            else {
+                (run.model, run.dataset, run.test, metric) for run in runs for metric in run.metrics
+            }
+        )
+        return [
+            str(self.layout.comparisons(*place))
+            for place in self.pairs
+            if wanted is None or place in wanted
+        ]
 
     def compare_methods_inputs(self, w: Wildcards) -> dict[str, list[Path]]:
-        """The outputs of every seed, and the scores of their segments for a metric that reads
-        them.
+        """Outputs of every seed of every method, and scores of their segments for a metric that
+        reads these.
         """
         runs = self._compared(w)
-        paths = [self.segments(run, w.test, w.metric) for run in runs]
-        segments = [path for path in paths if path]
+        segments = [path for run in runs if (path := self.segments(run, w.test, w.metric))]
         outputs = {"outputs": [self.layout.outputs(run, w.test) for run in runs]}
         return outputs | ({"segments": segments} if segments else {})
 
     def compare_methods(self, w: Wildcards) -> str:
-        """As for a score, and whose outputs these are, and the pairs."""
+        """Metric and language as for a score, whose outputs they are, and the pairs."""
         return spec(
             **json.loads(self.score_outputs(w)),
-            runs=[(run.method, run.seed) for run in self._compared(w)],
+            runs=[{"method": run.method, "seed": run.seed} for run in self._compared(w)],
             pairs=self.pairs[Place(w.model, w.dataset, w.test, w.metric)],
         )
 
@@ -119,17 +136,17 @@ class ScorePlan(Stage):
         return code("compare_methods", module("metrics", self.config.metrics[w.metric]))
 
     def _compared(self, w: Wildcards) -> list[Run]:
-        """All runs of the methods that are compared in one place, each once."""
+        """The runs whose outputs a place compares."""
         pairs = self.pairs[Place(w.model, w.dataset, w.test, w.metric)]
         methods = {method for pair in pairs for method in pair}
         found = {
-            (run.method, run.seed): run
+            replace(run, metrics=()): None
             for run in self.runs.all()
             if (run.model, run.test) == (w.model, w.test)
             and run.dataset in (w.dataset, UNTUNED)
             and run.method in methods
         }
-        return list(found.values())
+        return list(found)
 
     def segments(self, run: Any, test: str, metric: str) -> Path | None:
         """The scores of a run's segments, for a metric that reads them from another rule. run: any

@@ -25,9 +25,7 @@ def seeds(request):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, seeds):
     runs = finished.runs(seeds, methods=METHODS)
-    folder = finished.write(tmp_path_factory.mktemp("finished"), runs)
-    finished.write_pairs(folder, runs, PAIRS)
-    return folder
+    return finished.write(tmp_path_factory.mktemp("finished"), runs, pairs=PAIRS)
 
 
 def spec(table, planned):
@@ -45,7 +43,7 @@ def make(root, folder, published="", planned=None, **table):
 
 
 def scores(root, folder, seeds, published="", trials=None):
-    runs = [run | {"compare": []} for run in finished.runs(seeds, methods=METHODS)]
+    runs = finished.runs(seeds, methods=METHODS)
     trials = trials or dict.fromkeys(METHODS[1:], 3)
     planned = {"runs": runs, "trials": trials}
     return make(root, folder, published, planned, kind="scores", title="Table 2")
@@ -58,7 +56,7 @@ def duels(root, folder, seeds, published=""):
         if run["method"] in ("lora", "neft", "neft_random")
     ]
     sides = {"rows": ["lora"], "columns": ["neft", "neft_random"]}
-    planned = {"baseline": "full", "runs": runs}
+    planned = {"runs": runs}
     return make(root, folder, published, planned, kind="duels", title="Table 7", **sides)
 
 
@@ -144,7 +142,11 @@ def test_a_duel_has_both_values_their_difference_its_winner_and_a_test(root, tmp
             float(row["column_value"]) - float(row["row_value"])
         )
         assert row["winner"] == (row["column"] if float(row["mean_difference"]) > 0 else row["row"])
-        assert 0 < float(row["p"]) <= 1
+        assert 0 < float(row["run_p"]) <= 1
+        assert float(row["mean_difference_low"]) < float(row["mean_difference"])
+        assert bool(row["p"]) == (len(seeds) > 1)
+    text = duels(root, tmp_path, seeds)["markdown"]
+    assert ("these two runs (one seed" in text) == (len(seeds) == 1)
 
 
 def test_wins_are_counted_beside_the_published_ones(root, tmp_path, seeds):

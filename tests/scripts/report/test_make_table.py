@@ -5,6 +5,7 @@ import csv
 import pytest
 
 import finished
+from neft.results import comparisons
 from scripts.report import make_table
 
 KINDS = ("csv", "markdown", "latex", "html")
@@ -45,13 +46,19 @@ def test_scores_of_the_table_are_those_of_the_score_files(root, tmp_path):
         if r["method"] == "neft"
     )
     folder = f"{finished.MODEL}/{finished.DATASET}/neft/seed1/{finished.TEST}/chrf.json"
-    score, comparison = read_json(root / "score" / folder), read_json(root / "compare" / folder)
-    assert [float(row[f"chrf{part}"]) for part in ("", "_low", "_high", "_p")] == [
+    score = read_json(root / "score" / folder)
+    assert [float(row[f"chrf{part}"]) for part in ("", "_low", "_high")] == [
         score["value"],
         score["low"],
         score["high"],
-        comparison["p"],
     ]
+    place = (finished.MODEL, finished.DATASET, finished.TEST, "chrf")
+    compared = comparisons.load(root, *place).of("neft", "full")
+    assert float(row["chrf_difference"]) == compared.difference.value
+    assert (
+        float(row["chrf_run_p"]) == pytest.approx(compared.runs[0].p, rel=1e-5)
+        and row["chrf_p"] == ""
+    )
     assert row["chrf_signature"] == score["signature"]
 
 
@@ -79,8 +86,9 @@ def test_two_training_sets_and_three_seeds_make_two_tables_with_the_untuned_mode
         for dataset in (finished.DATASET, "other")
         for method in methods
     ]
-    # The untuned model was compared with the first set's baseline only.
-    assert [bool(row["bleu_p"]) for row in rows if row["method"] == "base"] == [True, False]
+    # The untuned model is compared with each set's own baseline.
+    assert len({row["bleu_difference"] for row in rows if row["method"] == "base"}) == 2
+    assert all(0 <= float(row["bleu_p"]) <= 1 for row in rows if row["method"] != "full")
     assert all(row["bleu_sd"] for row in rows if row["method"] != "base")
     assert tables["latex"].count(r"\toprule") == 2 and tables["markdown"].count("## ") == 2
 

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from neft.reporting.main_table import count, records, sheet
 from neft.reporting.summary import Mean, Result, Row
+from neft.results.comparisons import Comparison, RunPair
 from neft.results.runs import Group
+from neft.scoring.methods import Difference
 
 GROUP = Group("model", "data", "test", {})
 COSTS = {
@@ -13,6 +17,19 @@ COSTS = {
     "peak_memory_bytes": 3 * 2**30,
     "delta_bytes": 24_200_000,
 }
+
+
+def less_full(method: str, value: float, p: float | None, *runs: RunPair) -> Comparison:
+    found = Difference(value, value - 1, value + 1, p, len(runs), 60, 0.5, 2.0)
+    return Comparison(method, "full", found, runs)
+
+
+NEFT_LESS_FULL = less_full(
+    "neft", 0.96, 0.0004, *(RunPair(seed, 41, 40.04, 0.2) for seed in (1, 2, 3))
+)
+BASE_LESS_FULL = less_full(
+    "base", -39.54, 0.25, *(RunPair(seed, 0.5, 40.04, 0.001) for seed in (1, 2, 3))
+)
 FULL = Row(
     "full",
     "full",
@@ -22,7 +39,7 @@ FULL = Row(
     (1e-4,),
     Mean(1.25),
     COSTS,
-    {"bleu": Result("BLEU", Mean(40.04), 38.0, 42.0, None, "sig")},
+    {"bleu": Result("BLEU", Mean(40.04), 38.0, 42.0, "sig", (40.04,))},
 )
 NEFT = Row(
     "neft",
@@ -33,7 +50,11 @@ NEFT = Row(
     (1e-4, 5e-4),
     Mean(1.5, 0.01),
     COSTS,
-    {"bleu": Result("BLEU", Mean(41, 0.5), 39, 43, 0.0004, "sig")},
+    {
+        "bleu": Result(
+            "BLEU", Mean(41, 0.5), 39, 43, "sig", (40.5, 41, 41.5), NEFT_LESS_FULL, "sig|test:t"
+        )
+    },
 )
 BASE = Row(
     "base",
@@ -44,7 +65,7 @@ BASE = Row(
     (),
     None,
     {},
-    {"bleu": Result("BLEU", Mean(0.5), 0.1, 0.9, 0.25, "sig")},
+    {"bleu": Result("BLEU", Mean(0.5), 0.1, 0.9, "sig", (0.5,), BASE_LESS_FULL, "sig|test:t")},
 )
 
 
@@ -57,15 +78,19 @@ def test_records_hold_every_number_in_full_with_plain_columns():
     assert list(full)[:10] == [
         "model", "dataset", "test", "method", "kind", "seeds", "trainable_parameters", "percent", "learning_rate", "dev_loss"
     ]  # fmt: skip
-    assert list(full)[11:17] == [
+    assert list(full)[11:21] == [
         "bleu",
         "bleu_sd",
         "bleu_low",
         "bleu_high",
+        "bleu_by_seed",
+        "bleu_difference",
+        "bleu_difference_low",
+        "bleu_difference_high",
         "bleu_p",
-        "bleu_signature",
+        "bleu_run_p",
     ]
-    assert list(full)[17:] == [
+    assert list(full)[22:] == [
         "train_seconds",
         "tokens_per_second",
         "peak_memory_bytes",
@@ -83,6 +108,12 @@ def test_records_hold_every_number_in_full_with_plain_columns():
         0.01,
         "0.0001 0.0005",
     )
+    assert (neft["bleu_by_seed"], neft["bleu_run_p"]) == ("40.5 41 41.5", "0.2 0.2 0.2")
+    assert [neft[f"bleu_difference{end}"] for end in ("", "_low", "_high")] == [
+        0.96,
+        pytest.approx(-0.04),
+        1.96,
+    ]
     assert full["peak_memory_bytes"] == 3 * 2**30
 
 
@@ -104,7 +135,7 @@ def test_records_keep_costs_last_when_groups_have_different_metrics():
         (1e-4,),
         Mean(1.0),
         COSTS,
-        {"chrf": Result("chrF++", Mean(50), 49, 51, None, "sig2")},
+        {"chrf": Result("chrF++", Mean(50), 49, 51, "sig2")},
     )
     first, second = records([(GROUP, [FULL]), (GROUP, [other])])
     assert list(first)[-4:] == list(COSTS)
@@ -125,13 +156,25 @@ def test_people_read_rounded_numbers_with_units_in_the_header():
         "1.250",
         "40.0 [38.0, 42.0]",
         "–",
+        "–",
         "390",
         "1,234",
         "3.00",
         "24.2",
     ]
-    assert neft[5:9] == ["1e-4 or 5e-4", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]", "< 0.001"]
-    assert base[5:] == ["–", "–", "0.5 [0.1, 0.9]", "0.250", "–", "–", "–", "–"]
+    assert table.header[7:10] == ["BLEU [95\u00a0%]", "less full [95\u00a0%]", "p"]
+    assert neft[5:8] == ["1e-4 or 5e-4", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]"]
+    assert neft[8:10] == ["+1.0 [-0.0, +2.0]", "< 0.001"]
+    assert base[7:] == ["0.5 [0.1, 0.9]", "-39.5 [-40.5, -38.5]", "0.250", "–", "–", "–", "–"]
+
+
+def test_with_one_seed_the_columns_speak_of_runs():
+    compared = less_full("neft", 0.96, None, RunPair(1, 41, 40.04, 0.2))
+    result = replace(NEFT.results["bleu"], comparison=compared, test="sig|test:swaps")
+    table = sheet(GROUP, [FULL, replace(NEFT, seeds=1, results={"bleu": result})], "full")
+    assert table.header[8:10] == ["less full, this run [95\u00a0%]", "p, this run"]
+    assert texts(table)[1][9] == "0.200"
+    assert "nothing of methods" in dict(table.notes)["this run"]
 
 
 def test_the_best_score_and_the_lowest_dev_loss_are_bold():
@@ -145,11 +188,11 @@ def test_the_best_score_and_the_lowest_dev_loss_are_bold():
     assert bold == [("full", "Dev loss"), ("neft", "BLEU [95\u00a0%]")]
 
 
-def test_the_notes_give_signature_and_meaning_of_p_with_the_baseline():
-    notes = dict(sheet(GROUP, [FULL, NEFT], "full").notes)
-    assert notes["BLEU"] == "sig"
-    assert "against full" in notes["p"] and "largest of the seeds'" in notes["p"]
-    assert "Seeds" in notes
+def test_the_notes_give_signatures_and_what_is_compared():
+    notes = sheet(GROUP, [FULL, NEFT], "full").notes
+    assert [text for term, text in notes if term == "BLEU"] == ["sig", "sig|test:t"]
+    assert "paired by seed and row" in dict(notes)["less full"]
+    assert "Seeds" in dict(notes)
 
 
 def test_without_comparison_or_seeds_there_is_no_note_on_them():
@@ -188,17 +231,18 @@ FLAGGED = Row(
     Mean(1.0),
     COSTS,
     {
-        "comet": Result("COMET", Mean(80), 79, 81, None, "sig", 0.52, {}, ("mi is not covered.",)),
+        "comet": Result(
+            "COMET", Mean(80), 79, 81, "sig", standard_error=0.52, notes=("mi is not covered.",)
+        ),
         "rouge": Result(
             "ROUGE-L",
             Mean(30),
             29,
             31,
-            None,
             "sig",
-            0.5,
-            {"recall": 20.0},
-            ("one empty.", "mi is not covered."),
+            standard_error=0.5,
+            details={"recall": 20.0},
+            notes=("one empty.", "mi is not covered."),
         ),
     },
 )
@@ -228,7 +272,7 @@ def test_a_score_with_notes_is_marked_and_the_marks_are_explained():
 
 def test_where_lower_is_better_the_lowest_value_is_set_in_bold_even_above_100():
     def row(method, value):
-        ter = Result("TER", Mean(value), value - 1, value + 1, None, "sig", higher_is_better=False)
+        ter = Result("TER", Mean(value), value - 1, value + 1, "sig", higher_is_better=False)
         return replace(FULL, method=method, results={"ter": ter})
 
     rows = [row("good", 61.0), row("bad", 612.34)]

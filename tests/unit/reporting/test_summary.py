@@ -8,8 +8,11 @@ import pytest
 
 from neft.errors import NeftError
 from neft.reporting import summary
-from neft.results import runs
+from neft.results import comparisons, runs
+from neft.results.comparisons import Comparison, Comparisons, RunPair
+from neft.results.layout import Layout
 from neft.results.runs import Run
+from neft.scoring.methods import Difference
 
 TUNING = {
     "trainable_parameters": 100,
@@ -45,24 +48,30 @@ def finish(
     run: Run,
     tuning: dict | None = None,
     score: dict | None = None,
-    comparison: dict | None = None,
 ) -> Run:
     paths = runs.paths(root, run)
     if paths.metrics:
         write(paths.metrics, TUNING | (tuning or {}))
     write(paths.scores["bleu"], SCORE | (score or {}))
-    if "bleu" in run.compare:
-        record = {"baseline_run": {"dataset": "d", "seed": 1}, "p": 0.5}
-        write(paths.comparisons["bleu"], record | (comparison or {}))
     return run
 
 
+def compare(root: Path, *methods: str, dataset: str = "d") -> Comparisons:
+    """Write that these methods differ from `full` by one point."""
+    difference = Difference(1.0, 0.0, 2.0, 0.5, 2, 60, 0.5, 1.0)
+    runs = tuple(RunPair(seed, 31.0, 30.0, 0.5) for seed in (1, 2))
+    pairs = tuple(Comparison(method, "full", difference, runs) for method in methods)
+    found = Comparisons("BLEU", True, 1, "s|test", pairs)
+    comparisons.write(Layout(root).comparisons("m", dataset, "t", "bleu"), found)
+    return found
+
+
 def neft(seed: int) -> Run:
-    return Run("m", "d", "neft", "neft", seed, "t", ("bleu",), ("bleu",))
+    return Run("m", "d", "neft", "neft", seed, "t", ("bleu",))
 
 
-FULL = Run("m", "d", "full", "full", 1, "t", ("bleu",), ())
-BASE = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("bleu",), ("bleu",))
+FULL = Run("m", "d", "full", "full", 1, "t", ("bleu",))
+BASE = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("bleu",))
 
 
 def rows(root: Path, *chosen: Run) -> list[summary.Row]:
@@ -74,33 +83,31 @@ def test_one_seed_keeps_its_numbers_and_has_no_deviation(tmp_path):
     (row,) = rows(tmp_path, finish(tmp_path, neft(1)))
     assert row.dev_loss == summary.Mean(1.0, None)
     assert row.results["bleu"] == summary.Result(
-        "BLEU", summary.Mean(30.0, None), 25.0, 35.0, 0.5, "s"
+        "BLEU", summary.Mean(30.0, None), 25.0, 35.0, "s", (30.0,)
     )
     assert (row.seeds, row.trainable_parameters, row.learning_rates) == (1, 100, (1e-4,))
     assert row.costs == {key: TUNING[key] for key in summary.COSTS}
 
 
-def test_several_seeds_give_mean_deviation_mean_bounds_and_the_largest_p(tmp_path):
+def test_several_seeds_give_mean_deviation_mean_bounds_and_their_own_values(tmp_path):
     finish(
         tmp_path,
         neft(1),
         {"dev_loss": 1.0},
         {"value": 30.0, "low": 25.0, "high": 35.0},
-        {"p": 0.01},
     )
     finish(
         tmp_path,
         neft(2),
         {"dev_loss": 3.0},
         {"value": 34.0, "low": 27.0, "high": 39.0},
-        {"p": 0.20},
     )
     (row,) = rows(tmp_path, neft(1), neft(2))
     result = row.results["bleu"]
     assert row.seeds == 2
     assert (row.dev_loss.value, row.dev_loss.sd) == (2.0, pytest.approx(2**0.5))
     assert (result.value.value, result.value.sd) == (32.0, pytest.approx(8**0.5))
-    assert (result.low, result.high, result.p) == (26.0, 37.0, 0.20)
+    assert (result.low, result.high, result.by_seed) == (26.0, 37.0, (30.0, 34.0))
 
 
 def test_seeds_that_chose_different_learning_rates_show_all_of_them(tmp_path):
@@ -111,6 +118,7 @@ def test_seeds_that_chose_different_learning_rates_show_all_of_them(tmp_path):
 
 
 def test_the_untuned_model_trains_nothing_and_costs_nothing(tmp_path):
+    compare(tmp_path, "base")
     row, _ = rows(tmp_path, finish(tmp_path, BASE), finish(tmp_path, FULL))
     assert (row.trainable_parameters, row.percent, row.learning_rates, row.dev_loss, row.costs) == (
         0,
@@ -119,23 +127,21 @@ def test_the_untuned_model_trains_nothing_and_costs_nothing(tmp_path):
         None,
         {},
     )
-    assert row.results["bleu"].p == 0.5
 
 
-def test_the_baseline_has_no_p(tmp_path):
-    (row,) = rows(tmp_path, finish(tmp_path, FULL))
-    assert row.results["bleu"].p is None
-
-
-def test_the_untuned_model_shows_no_p_that_was_computed_against_another_training_set(tmp_path):
+def test_a_method_stands_beside_the_baseline_of_its_own_training_set(tmp_path):
     other = replace(FULL, dataset="other")
-    chosen = [finish(tmp_path, run, score={"value": 50.0}) for run in (BASE, FULL, other)]
-    ps = {
-        group.dataset: summary.rows(tmp_path, group, "full")[0].results["bleu"].p
+    chosen = [finish(tmp_path, run) for run in (BASE, neft(1), neft(2), FULL, other)]
+    found = compare(tmp_path, "base", "neft")
+    compare(tmp_path, "base", dataset="other")
+    groups = {
+        group.dataset: {row.method: row for row in summary.rows(tmp_path, group, "full")}
         for group in runs.group(chosen)
     }
-    # Both baselines score 50.0; the untuned model was compared with that of "d".
-    assert ps == {"d": 0.5, "other": None}
+    result = groups["d"]["neft"].results["bleu"]
+    assert result.comparison == found.of("neft", "full") and result.test == "s|test"
+    assert groups["d"]["full"].results["bleu"].comparison is None
+    assert groups["other"]["base"].results["bleu"].comparison == found.of("base", "full")
 
 
 def test_seeds_that_were_scored_differently_are_refused(tmp_path):

@@ -8,8 +8,8 @@ from neft.errors import NeftError
 from neft.results import runs
 from neft.results.runs import Run
 
-TUNED = Run("m", "d", "neft", "neft", 2, "t", ("bleu", "chrf"), ("bleu",))
-BASE = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("bleu",), ("bleu",))
+TUNED = Run("m", "d", "neft", "neft", 2, "t", ("bleu", "chrf"))
+BASE = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("bleu",))
 
 
 def test_the_files_of_a_tuned_run_lie_where_the_architecture_says():
@@ -23,7 +23,6 @@ def test_the_files_of_a_tuned_run_lie_where_the_architecture_says():
             "bleu": Path("R/score/m/d/neft/seed2/t/bleu.json"),
             "chrf": Path("R/score/m/d/neft/seed2/t/chrf.json"),
         },
-        comparisons={"bleu": Path("R/compare/m/d/neft/seed2/t/bleu.json")},
         provenance=Path("R/score/m/d/neft/seed2/t.provenance.json"),
     )
 
@@ -54,7 +53,7 @@ def test_runs_that_differ_in_their_seed_alone_are_spelled_together_and_read_as_t
 
 def test_runs_are_read_once_in_their_order():
     value = {"model": "m", "dataset": "d", "method": "neft", "kind": "neft", "seed": 2, "test": "t"}
-    first = value | {"method": "full", "kind": "full", "metrics": ["bleu"], "compare": []}
+    first = value | {"method": "full", "kind": "full", "metrics": ["bleu"]}
     assert [run.method for run in runs.from_spec([first, value, first])] == ["full", "neft"]
 
 

@@ -13,6 +13,7 @@ from neft.config import loader
 from neft.workflow.plan.paper import PaperPlan
 from neft.workflow.plan.report import ReportPlan
 from neft.workflow.plan.runs import RunPlan
+from neft.workflow.plan.score import ScorePlan
 from shipped import ROOT, SHIPPED
 
 
@@ -21,7 +22,7 @@ def test_the_longest_spec_of_the_full_scale_fits_on_a_command_line(monkeypatch):
     values = copy.deepcopy(SHIPPED)
     update_config(values, yaml.safe_load(Path("configs/paper.yaml").read_text()))
     runs = RunPlan(loader.load(values))
-    report, paper, anything = ReportPlan(runs), PaperPlan(runs), SimpleNamespace()
+    report, paper, anything = ReportPlan(runs), PaperPlan(ScorePlan(runs)), SimpleNamespace()
     texts = [
         report.make_table(anything),
         report.show_samples(anything),
