@@ -5,30 +5,36 @@ traceback.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from neft.errors import NeftError
-from neft.schema import Strict, listed
+
+if TYPE_CHECKING:
+    from neft.schema import Strict
 
 
-def parser(doc: str | None, spec: type[Strict] = Strict) -> argparse.ArgumentParser:
+def parser(doc: str | None, spec: type[Strict] | None = None) -> argparse.ArgumentParser:
     """A parser whose help is the script's docstring, with `--spec`: one JSON object, the settings
-    that decide the output. The parsed arguments hold it as an instance of the script's `spec`.
+    that decide the output. The parsed arguments hold it as an instance of the script's `spec`, or as
+    a dict in a script that runs where pydantic is not installed.
     """
     result = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    result.add_argument(
-        "--spec", type=partial(_read, spec), required=True, help="settings as one JSON object"
-    )
+    read = json.loads if spec is None else partial(_read, spec)
+    result.add_argument("--spec", type=read, required=True, help="settings as one JSON object")
     return result
 
 
-def _read(spec: type[Strict], text: str) -> Strict:
+def _read(spec: type[Strict], text: str) -> Any:
+    from pydantic import ValidationError
+
+    from neft.schema import listed
+
     try:
         return spec.model_validate_json(text)
     except ValidationError as error:

@@ -13,7 +13,7 @@ FIGURES = [*RUN_FIGURES.names(), *NEURON_FIGURES.names()]
 # All that is asked for but the record of what made it. Outputs and scores by name, since one that
 # was deleted is not missed if only the table is asked for.
 MADE = [
-    *RUNS.files("outputs", "scores", "metrics"),
+    *RUNS.files("outputs", "scores", "metrics", "trials"),
     *SCORE.comparisons(),
     *(str(RUNS.layout.figure(name, suffix)) for name in FIGURES for suffix in ("png", "pdf")),
     *REPORT.products(),
@@ -30,7 +30,7 @@ PRODUCTS = [
 rule make_table:
     """One row a dataset, test set and method: what it trains, how it scores, what it costs."""
     input:
-        RUNS.files("scores", "metrics"),
+        RUNS.files("scores", "metrics", "trials"),
         SCORE.comparisons(),
     output:
         csv="results/{name}/tables/main.csv",

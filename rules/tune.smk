@@ -1,16 +1,33 @@
 """
-Tune the base model with every method, once for each trial of its grid (learning rates, epochs), and keep the best on dev loss.
+Tune the base model with every method, once for each trial of its grid (learning rates, epochs) and beyond, while the best is at
+the grid's edge; and keep the best on dev loss.
 NEEDS  results/{name}/model/{model}/  results/{name}/data/{dataset}/{train,dev}.jsonl  results/{name}/mask/…
-MAKES  results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/{delta.safetensors,delta.json,metrics.json,history.jsonl}
+MAKES  results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/{trial}/…  results/{name}/tune/…/search/{round}.json
+       results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/chosen/{delta.safetensors,delta.json,metrics.json,history.jsonl}
 """
 
+from neft.storage.files import read_json
 from neft.workflow.plan.tune import TRIAL, TunePlan
 
-TUNE = TunePlan(CONFIG)
+# A round of the search is known when its job has run: until then Snakemake plans no further.
+TUNE = TunePlan(
+    CONFIG,
+    lambda w, round: read_json(
+        checkpoints.weigh_trials.get(
+            name=CONFIG.name,
+            model=w.model,
+            dataset=w.dataset,
+            method=w.method,
+            seed=w.seed,
+            round=round,
+        ).output.round
+    )["add"],
+)
 
 
 wildcard_constraints:
     trial=TRIAL,
+    round="[0-9]+",
 
 
 rule tune_model:
@@ -57,6 +74,32 @@ rule tune_model:
         """
 
 
+checkpoint weigh_trials:
+    """Whether a method's best trial is at the edge of those so far; then name the next one."""
+    input:
+        metrics=TUNE.weigh_trials_inputs,
+    output:
+        round="results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/search/{round}.json",
+    log:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/search/{round}.log",
+    benchmark:
+        "results/{name}/tune/{model}/{dataset}/{method}/seed{seed}/search/{round}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=10,
+    params:
+        spec=TUNE.weigh_trials,
+        code=code("weigh_trials"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/tune/weigh_trials.py \
+            --spec {params.spec:q} \
+            --metrics {input.metrics:q} \
+            --round {output.round:q} |& tee {log:q}
+        """
+
+
 rule choose_trial:
     """Of a method's trials keep the one with the lowest dev loss."""
     input:
@@ -78,7 +121,7 @@ rule choose_trial:
     params:
         spec=TUNE.choose_trial,
         code=code("choose_trial"),
-        folders=lambda w, input: [str(Path(file).parent) for file in input.metrics],
+        folders=TUNE.folders,
     shell:
         r"""
         PYTHONPATH=. python scripts/tune/choose_trial.py \

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-RULE = re.compile(r"^rule (\w+):(.*?)(?=^rule |^\S|\Z)", re.M | re.S)
+RULE = re.compile(r"^(?:rule|checkpoint) (\w+):(.*?)(?=^\S|\Z)", re.M | re.S)
 RULES = {
     name: body
     for file in (ROOT / "rules").glob("*.smk")

@@ -6,6 +6,7 @@
 models, datasets    here; a `source` in data/sources/<kind>.py, a `task` in data/tasks/<kind>.py,
                     `filter` in data/pool.py
 probe, training     training/settings.py; a method in training/methods/<kind>.py
+search              training/search.py
 masks               selection/selectors/<kind>.py
 generation          generation/settings.py
 metrics             scoring/metrics/<kind>.py
@@ -25,6 +26,7 @@ from neft.config.figures import Figure
 from neft.data.pool import Filter
 from neft.generation.settings import Generation
 from neft.schema import Name, Strict
+from neft.training.search import Search
 from neft.training.settings import Probe, Training
 
 if TYPE_CHECKING:  # a checker can't know which plug-ins there are
@@ -149,6 +151,8 @@ class Config(Strict):
     """Ways of tuning by name."""
     training: Training = Training()
     """What all methods share while they train."""
+    search: Search = Search()
+    """How learning rates are searched, the same for every method."""
     generation: Generation = Generation()
     """How test outputs are generated, the same for every method."""
     metrics: dict[Name, Metric]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neft.results.runs import Group, Run, paths, read, score_records
+from neft.results.runs import Group, Run, paths, read, score_records, trials
 
 CONFIDENCE = 0.95
 
@@ -27,6 +27,7 @@ class Measured:
     percent: float
     learning_rate: float | None
     epochs: float | None
+    trials: int | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _measured(root: str | Path, run: Run, score: dict[str, Any]) -> Measured:
     bounds = (run.seed, score["value"], score["low"], score["high"])
     path = paths(root, run).metrics
     if path is None:
-        return Measured(*bounds, parameters=0, percent=0.0, learning_rate=None, epochs=None)
+        return Measured(*bounds, 0, 0.0, None, None, None)
     tuned = read(path, "trainable_parameters", "percent", "learning_rate", "epochs")
     return Measured(
         *bounds,
@@ -135,4 +136,5 @@ def _measured(root: str | Path, run: Run, score: dict[str, Any]) -> Measured:
         tuned["percent"],
         tuned["learning_rate"],
         tuned["epochs"],
+        trials(root, [run]),
     )

@@ -36,8 +36,6 @@ class Planned(Strict):
 
     runs: Runs = Field([])
     """The runs that it shows."""
-    trials: dict[str, int] = Field({})
-    """How many trials each tuned method had."""
     models: dict[str, str] = Field({})
     """The model of each analysis of overlaps."""
 

@@ -42,6 +42,7 @@ def _record(group: Group, row: Row) -> dict[str, Any]:
         "trainable_parameters": row.trainable_parameters,
         "percent": row.percent,
         "learning_rate": " ".join(f"{rate:g}" for rate in row.learning_rates) or None,
+        "trials": row.trials or None,
         **_with_sd("dev_loss", row.dev_loss),
     }
     for name, result in row.results.items():
@@ -86,7 +87,16 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
     dev loss marked.
     """
     metrics = {name: result.title for row in rows for name, result in row.results.items()}
-    header = ["Method", "Kind", "Seeds", "Trained", "% of all", "Learning rate", "Dev loss"]
+    header = [
+        "Method",
+        "Kind",
+        "Seeds",
+        "Trained",
+        "% of all",
+        "Learning rate",
+        "Trials",
+        "Dev loss",
+    ]
     runs_only = _runs_only(rows)
     for title in metrics.values():
         less, p = f"less {baseline}", "p"
@@ -142,6 +152,7 @@ def _cells(
             if row.learning_rates
             else NONE
         ),
+        Cell(str(row.trials)) if row.trials else NONE,
         (
             Cell(_rounded(row.dev_loss, 3), bold=row.dev_loss.value == lowest)
             if row.dev_loss

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neft.results import comparisons
 from neft.results.comparisons import Comparison
-from neft.results.runs import Group, Run, paths, read, score_records
+from neft.results.runs import Group, Run, paths, read, score_records, trials
 
 COSTS = ("train_seconds", "tokens_per_second", "peak_memory_bytes", "delta_bytes")
 
@@ -66,6 +66,8 @@ class Row:
     trainable_parameters: float
     percent: float
     learning_rates: tuple[float, ...]
+    trials: int
+    """How many it was chosen from; of seeds with different numbers the most."""
     dev_loss: Mean | None
     costs: dict[str, float]
     results: dict[str, Result]
@@ -84,7 +86,7 @@ def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> 
     first = runs[0]
     results = {metric: _result(root, group, runs, metric, baseline) for metric in first.metrics}
     if not first.tuned:
-        return Row(first.method, first.kind, len(runs), 0, 0.0, (), None, {}, results)
+        return Row(first.method, first.kind, len(runs), 0, 0.0, (), 0, None, {}, results)
     keys = ("trainable_parameters", "percent", "learning_rate", "dev_loss", *COSTS)
     records = [read(path, *keys) for run in runs if (path := paths(root, run).metrics)]
 
@@ -98,6 +100,7 @@ def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> 
         trainable_parameters=over_seeds("trainable_parameters").value,
         percent=over_seeds("percent").value,
         learning_rates=tuple(sorted({record["learning_rate"] for record in records})),
+        trials=trials(root, runs),
         dev_loss=over_seeds("dev_loss"),
         costs={key: over_seeds(key).value for key in COSTS},
         results=results,

@@ -44,6 +44,7 @@ class Paths:
 
     metrics: Path | None
     history: Path | None
+    trials: Path | None
     delta_record: Path | None
     delta_provenance: Path | None
     outputs: Path
@@ -69,6 +70,7 @@ def paths(root: str | Path, run: Run) -> Paths:
     return Paths(
         metrics=chosen / "metrics.json" if run.tuned else None,
         history=chosen / "history.jsonl" if run.tuned else None,
+        trials=chosen / "trials.json" if run.tuned else None,
         delta_record=chosen / "delta.json" if run.tuned else None,
         delta_provenance=chosen / "provenance.json" if run.tuned else None,
         outputs=layout.outputs(run, run.test),
@@ -86,6 +88,14 @@ def files_of(root: str | Path, runs: Iterable[Run], *kinds: str) -> list[str]:
             for path in value.values() if isinstance(value, dict) else [value] if value else []:
                 found[str(path)] = None
     return list(found)
+
+
+def trials(root: str | Path, runs: Sequence[Run]) -> int:
+    """How many trials a tuned method had, of its seeds the most. Raises NeftError if a file is
+    missing.
+    """
+    found = [paths(root, run).trials for run in runs]
+    return max(len(files.read_json(path)) for path in found if path)
 
 
 def to_spec(runs: Iterable[Run]) -> list[dict[str, Any]]:

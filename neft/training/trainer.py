@@ -142,6 +142,10 @@ def fit(model: Any, train: Sequence[Example], dev: Sequence[Example], run: Run) 
     return result
 
 
+class Diverged(NeftError):
+    """A loss is no number: the learning rate is too high."""
+
+
 class CompletionTrainer(ResumableTrainer):
     """Batches of like length, loss of the answers only, mixed precision, the best state by dev
     loss.
@@ -247,7 +251,7 @@ class CompletionTrainer(ResumableTrainer):
         if "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
-            raise NeftError(
+            raise Diverged(
                 f"training diverged: loss {logs['loss']} at step {self.state.global_step} of"
                 f" {self.state.max_steps}, learning rate {logs['learning_rate']:.3g} (peak"
                 f" {self.args.learning_rate:.3g}): try a lower one"
@@ -261,7 +265,7 @@ class CompletionTrainer(ResumableTrainer):
         """
         loss = self._dev_loss()
         if not math.isfinite(loss):
-            raise NeftError(
+            raise Diverged(
                 f"training diverged: dev loss {loss} after step {self.state.global_step}: try a"
                 " lower learning rate"
             )

@@ -177,7 +177,8 @@ class Estimate:
 
     def _tuning(self, model: str, train: str, method: str, seed: int) -> set[Job]:
         jobs = {
-            Job("tune", model, train, method, seed, trial) for trial in self.tuning.trials(method)
+            Job("tune", model, train, method, seed, trial.name)
+            for trial in self.tuning.grid(method)
         }
         use = mask_uses.of_method(self.config, method, train)
         return jobs | (self._probes(use, model, seed) if use else set())
@@ -235,7 +236,7 @@ class Estimate:
         if job.kind == "probe":
             steps = int(job.what) or self.config.probe.steps
             return "full", self.size(job.model).parameters, steps * self.config.training.batch_size
-        epochs = self.tuning.trials(job.method)[str(job.what)]["training"]["epochs"]
+        epochs = self.tuning.trial(job.method, str(job.what))["training"]["epochs"]
         rows = epochs * self.config.datasets[job.dataset].splits.train
         return self.config.methods[job.method].kind, self.trained(job.model, job.method), rows
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from neft.paper import verdicts
 from neft.reporting.typeset import Cell, Sheet, markdown_table
+from neft.results import runs
 from neft.scoring.corrections import LEVEL
 from neft.script import parser, run
 from neft.storage import files
@@ -35,8 +36,6 @@ class Spec(verdicts.Evidence):
 
     name: str
     """Of the experiment."""
-    trials: dict[str, int]
-    """How many each tuned method had."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -44,18 +43,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--results", type=Path, required=True, help="the folder results/<name>")
     arguments.add_argument("--summary", type=Path, required=True)
     args = arguments.parse_args(argv)
-    files.write_text(args.summary, text(args.spec, verdicts.findings(args.spec, args.results)))
+    spec: Spec = args.spec
+    found = verdicts.findings(spec, args.results)
+    files.write_text(args.summary, text(spec.name, found, numbers_of_trials(spec, args.results)))
 
 
-def text(spec: Spec, found: Sequence[verdicts.Finding]) -> str:
+def numbers_of_trials(spec: Spec, root: Path) -> dict[str, int]:
+    """How many trials each tuned method had."""
+    tuned: dict[str, list[runs.Run]] = {}
+    for one in spec.runs:
+        if one.tuned:
+            tuned.setdefault(one.method, []).append(one)
+    return {method: runs.trials(root, seeds) for method, seeds in tuned.items()}
+
+
+def text(name: str, found: Sequence[verdicts.Finding], trials: Mapping[str, int]) -> str:
     """The page: all claims at a glance, how they were judged, then each with its tests."""
-    parts = [f"# What `{spec.name}` says of the publication's claims"]
+    parts = [f"# What `{name}` says of the publication's claims"]
     if not found:
         parts.append("It tests none of them.")
     elif any(test.word for finding in found for test in finding.tests):
-        parts += [markdown_table(glance(found)), JUDGED, _trials(spec.trials)]
+        parts += [markdown_table(glance(found)), JUDGED, _trials(trials)]
     else:
-        parts += [ONE_SEED, _trials(spec.trials)]
+        parts += [ONE_SEED, _trials(trials)]
     for finding in found:
         parts += [f"## {finding.claim}", markdown_table(verdicts.sheet(finding))]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

@@ -6,6 +6,9 @@ Reads   outputs.jsonl    rows {id, source, reference, output, …}
         <encoder>/       configuration and tokenizer of its encoder, as a Hugging Face directory
 Writes  segments.json    {signature, model, sha256, comet, encoder, n, empty, segments: one value a row, on the model's scale}
 
+--spec  {"model": "owner/name@commit" or null, "sha256": of a checkpoint that is trusted, or null, "batch_size": 16}
+        a plain object, since pydantic is not in this environment
+
 Nothing is fetched. A checkpoint is a pickle: unless its hash is given, it is loaded as numbers
 only, and one that holds more is refused.
 """
@@ -18,23 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from neft.errors import NeftError
-from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
 
 
-class Spec(Strict):
-    """Which model, and whether it is trusted."""
-
-    model: str | None
-    """`owner/name@commit`, of a model of the hub."""
-    sha256: str | None
-    """Of a checkpoint that is trusted."""
-    batch_size: int
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = parser(__doc__, Spec)
+    arguments = parser(__doc__)
     arguments.add_argument("--outputs", required=True)
     arguments.add_argument("--checkpoint", required=True)
     arguments.add_argument("--encoder", required=True)
@@ -42,25 +34,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--segments", required=True)
     args = arguments.parse_args(argv)
 
-    spec: Spec = args.spec
+    spec = args.spec
     rows = files.read_rows(args.outputs)
     texts, places = samples(rows, args.outputs)
-    digest = trusted(args.checkpoint, spec.sha256)
+    digest = trusted(args.checkpoint, spec["sha256"])
     values = [0.0] * len(rows)
     from importlib.metadata import version
 
     import torch
 
     torch.set_num_threads(args.threads)
-    model = load(Path(args.checkpoint), args.encoder, trust=spec.sha256 is not None)
+    model = load(Path(args.checkpoint), args.encoder, trust=spec["sha256"] is not None)
     if texts:
         gpus = min(1, torch.cuda.device_count())
         found = model.predict(
-            texts, batch_size=spec.batch_size, gpus=gpus, num_workers=0, progress_bar=False
+            texts, batch_size=spec["batch_size"], gpus=gpus, num_workers=0, progress_bar=False
         )
         for place, value in zip(places, found.scores, strict=True):
             values[place] = float(value)
-    name = spec.model or f"sha256:{digest[:12]}"
+    name = spec["model"] or f"sha256:{digest[:12]}"
     comet = version("unbabel-comet")
     head = {
         "signature": f"comet:{comet}|model:{name}|empty:0",

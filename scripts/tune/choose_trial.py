@@ -1,27 +1,25 @@
-"""Of a method's trials (one for each learning rate and number of epochs of its grid) keep the one
-with the lowest dev loss.
+"""Of a method's trials (its learning rates and numbers of epochs) keep the one with the lowest dev
+loss.
 
 Reads   TRIAL/          of every trial: delta.safetensors, delta.json, metrics.json, history.jsonl
 Writes  the same four of the best trial; the delta is a hard link where the file system has them
         trials.json     [{trial, learning_rate, epochs, dev_loss, best_step, chosen}]
 
-Of equal trials the first is kept, and
-never one without a finite dev loss.
+Of equal trials the first is kept, and never one that diverged.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from neft.errors import NeftError
 from neft.schema import Strict
 from neft.script import parser, run
 from neft.storage import files
+from neft.training import search
 
 
 class Spec(Strict):
@@ -47,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec: Spec = args.spec
     trials = dict(zip(spec.trials, args.trials, strict=True))
     metrics = {name: files.read_json(folder / "metrics.json") for name, folder in trials.items()}
-    best = lowest(metrics)
+    best = search.best({name: one["dev_loss"] for name, one in metrics.items()})
+    if best is None:
+        reasons = "; ".join(f"{name}: {one['diverged']}" for name, one in metrics.items())
+        raise NeftError(f"no trial has a finite dev loss: {reasons}")
 
     folder = trials[best]
     link(folder / "delta.safetensors", args.delta)
@@ -60,19 +61,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, m in metrics.items()
     ]
     files.write_json(args.summary, summary)
-
-
-def lowest(metrics: dict[str, dict[str, Any]]) -> str:
-    """The name of the trial with the lowest finite dev loss, of equal ones the first. Raises
-    NeftError if there is none.
-    """
-    losses = {name: m["dev_loss"] for name, m in metrics.items()}
-    finite = {
-        name: loss for name, loss in losses.items() if loss is not None and math.isfinite(loss)
-    }
-    if not finite:
-        raise NeftError(f"no trial has a finite dev loss: {losses}")
-    return min(finite, key=lambda name: finite[name])
 
 
 def link(source: Path, target: Path) -> None:

@@ -15,6 +15,7 @@ from neft.results.layout import Layout
 from neft.results.runs import UNTUNED, Run, from_spec, paths
 from scripts.score import compare_methods, score_outputs
 
+TRIALS = 3
 MODEL, DATASET, TEST = "smollm2-135m-instruct", "ui-en-fr", "ui-en-fr"
 METRICS = {
     "bleu": {"kind": "bleu", "tokenize": "auto", "lowercase": False, "bootstrap": 100},
@@ -68,6 +69,8 @@ def write(
             _write(root / "tune" / folder / "chosen" / "history.jsonl", history)
             metrics = root / "tune" / folder / "chosen" / "metrics.json"
             metrics.write_text(json.dumps(_metrics(run, history)), encoding="utf-8")
+            trials = [{"trial": f"lr{rate}", "chosen": rate == 1} for rate in range(TRIALS)]
+            metrics.with_name("trials.json").write_text(json.dumps(trials), encoding="utf-8")
     _score(root, from_spec(runs), pairs)
     return root
 

@@ -55,6 +55,7 @@ def tiny_config(tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
             "neft_random": {"kind": "neft", "mask": "random", "learning_rate": 1.0e-2},
             "neft_reversed": {"kind": "neft", "mask": "high", "learning_rate": 1.0e-2},
         },
+        "search": {"extensions": 0},
         "training": {"epochs": 1, "batch_size": 8, "evaluations": 2, "precision": "float32"},
         "generation": {"max_new_tokens": 8, "batch_size": 4},
         "metrics": {

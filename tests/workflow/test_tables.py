@@ -54,12 +54,13 @@ def jobs(workflow: Workflow, *arguments: str) -> set[str]:
     telling = ("seed", "method", "trial", "mask", "metric", "table")
     found = set()
     for block in re.split(
-        r"\n(?=(?:local)?rule \w+:\n)", workflow.snakemake("--dry-run", *arguments).stdout
+        r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)",
+        workflow.snakemake("--dry-run", *arguments).stdout,
     )[1:]:
         line = re.search(r"^    wildcards: (.*)$", block, re.M)
         wildcards = dict(pair.split("=", 1) for pair in line[1].split(", ")) if line else {}
         names = [wildcards[key] for key in telling if wildcards.get(key)]
-        found.add(" ".join([re.match(r"(?:local)?rule (\w+):", block)[1], *names]))
+        found.add(" ".join([re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1], *names]))
     return found - {"all"}
 
 

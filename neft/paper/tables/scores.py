@@ -28,29 +28,21 @@ def build(
 ) -> tuple[list[dict[str, Any]], list[Sheet]]:
     """Rows of the CSV, one for each score and seed, and a sheet for each model and set of metrics.
 
-    planned: its runs and trials; root: `results/<name>`. In the CSV `mean` and its
+    planned: its runs; root: `results/<name>`. In the CSV `mean` and its
     interval, over seeds, are those of all rows of a score; an empty field is a number that doesn't
     exist.
     """
     values = published.read(published_file, ("model", "train", "test", "method", "metric"))
     groups = runs.group(planned.runs)
     found = [score for group in groups for score in cells.scores(root, group)]
-    records = [
-        record
-        for score in found
-        for record in _records(score, planned.trials, values.get(score.key))
-    ]
+    records = [record for score in found for record in _records(score, values.get(score.key))]
     sheets: dict[tuple[str, ...], list[cells.SeedScores]] = {}
     for score in found:
         sheets.setdefault((score.run.model, *score.run.metrics), []).append(score)
-    return records, [
-        _sheet(spec.title, planned.trials, key[0], shown, values) for key, shown in sheets.items()
-    ]
+    return records, [_sheet(spec.title, key[0], shown, values) for key, shown in sheets.items()]
 
 
-def _records(
-    score: cells.SeedScores, trials: Mapping[str, int], value: published.Value | None
-) -> Iterator[dict[str, Any]]:
+def _records(score: cells.SeedScores, value: published.Value | None) -> Iterator[dict[str, Any]]:
     low, high = score.over_seeds or (None, None)
     for one in score.measured:
         yield {
@@ -72,7 +64,7 @@ def _records(
             "percent": one.percent,
             "learning_rate": one.learning_rate,
             "epochs": one.epochs,
-            "trials": trials.get(score.run.method),
+            "trials": one.trials,
             **published.record(value),
             "signature": score.signature,
             "notes": " ".join(score.notes),
@@ -81,7 +73,6 @@ def _records(
 
 def _sheet(
     title: str,
-    trials: Mapping[str, int],
     model: str,
     shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
@@ -116,7 +107,7 @@ def _sheet(
             line.append(_cell(row[metric], best[train, test, metric]))
             line += [published.cell(values.get(row[metric].key))] if metric in beside else []
         rows.append(line)
-    return Sheet(f"{title} ({model})", header, rows, _notes(trials, shown, values))
+    return Sheet(f"{title} ({model})", header, rows, _notes(shown, values))
 
 
 def _chosen(score: cells.SeedScores) -> list[Cell]:
@@ -143,7 +134,6 @@ def _cell(score: cells.SeedScores, best: float) -> Cell:
 
 
 def _notes(
-    trials_of: Mapping[str, int],
     shown: Sequence[cells.SeedScores],
     values: Mapping[tuple[str, ...], published.Value],
 ) -> list[tuple[str, str]]:
@@ -163,7 +153,9 @@ def _notes(
             )
         )
     trials = {
-        score.run.method: trials_of.get(score.run.method, 1) for score in shown if score.run.tuned
+        score.run.method: max(one.trials or 1 for one in score.measured)
+        for score in shown
+        if score.run.tuned
     }
     if len(set(trials.values())) > 1:
         counts = ", ".join(f"{method} {count}" for method, count in trials.items())

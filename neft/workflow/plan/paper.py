@@ -4,7 +4,6 @@ methods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -15,7 +14,6 @@ from neft.results.runs import UNTUNED, Run, files_of, to_spec
 from neft.workflow import claims
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.score import Place, ScorePlan
-from neft.workflow.plan.tune import TunePlan
 
 
 class PaperPlan(Stage):
@@ -53,7 +51,11 @@ class PaperPlan(Stage):
     def made_from(self, table: str) -> list[str]:
         """The files of ours that a table is made from."""
         reads, runs = table_uses.reads(self.config, table), self.runs(table)
-        files = files_of(self.layout.root, runs, "scores", "metrics") if "runs" in reads else []
+        files = (
+            files_of(self.layout.root, runs, "scores", "metrics", "trials")
+            if "runs" in reads
+            else []
+        )
         if "comparisons" in reads:
             files += self.scores.comparisons(runs)
         files += [
@@ -77,38 +79,25 @@ class PaperPlan(Stage):
         return {place: list(pairs) for place, pairs in found.items() if pairs}
 
     def make_paper_table(self, w: Wildcards) -> str:
-        """Its settings, but for the path of published values, which are an input; the runs and
-        their numbers of trials.
-        """
+        """Its settings, but for the path of published values, which are an input; and the runs."""
         settings = plain(self.config.tables[w.table])
         del settings["published"]
         planned: dict[str, Any]
         if settings["kind"] == "overlaps":
             overlaps = self.config.analyses.overlaps
             planned = {"models": {name: overlaps[name].model for name in settings["overlaps"]}}
-        elif settings["kind"] == "duels":
-            planned = {"runs": to_spec(self.runs(w.table))}
         else:
-            runs = self.runs(w.table)
-            planned = {"runs": to_spec(runs), "trials": self.trials(runs)}
+            planned = {"runs": to_spec(self.runs(w.table))}
         return spec(table=settings, planned=planned)
 
     def make_paper_table_code(self, w: Wildcards) -> str:
         """The script and the kind of table."""
         return code("make_paper_table", module("tables", self.config.tables[w.table]))
 
-    def trials(self, runs: Iterable[Run]) -> dict[str, int]:
-        """How many trials each tuned method had."""
-        tuning = TunePlan(self.config)
-        return {
-            method: len(tuning.trials(method))
-            for method in dict.fromkeys(run.method for run in runs if run.tuned)
-        }
-
     def summarize_claims_inputs(self, w: Wildcards) -> list[str]:
         """What the summary of claims is made from."""
         runs = self._judged()
-        files = files_of(self.layout.root, runs, "metrics", "history")
+        files = files_of(self.layout.root, runs, "metrics", "history", "trials")
         files += self.scores.comparisons(runs)
         files += [
             str(self.layout.table(f"overlap_{name}", "csv"))
@@ -130,7 +119,6 @@ class PaperPlan(Stage):
             name=self.config.name,
             places=found,
             **({"runs": to_spec(runs)} if runs else {}),
-            trials=self.trials(runs),
             overlaps=list(self.config.analyses.overlaps),
         )
 

@@ -98,7 +98,7 @@ class RunFigurePlan(Stage):
 
     def plot_scores_inputs(self, w: Wildcards) -> list[str]:
         """Scores and training metrics of the runs."""
-        return self._files(self.runs(w.model, w.dataset), "scores", "metrics")
+        return self._files(self.runs(w.model, w.dataset), "scores", "metrics", "trials")
 
     def plot_scores(self, w: Wildcards) -> str:
         """The runs, and the method that the others are compared with."""
@@ -110,7 +110,7 @@ class RunFigurePlan(Stage):
 
     def plot_costs_inputs(self, w: Wildcards) -> list[str]:
         """As for the scores."""
-        return self._files(self.cost_runs(w), "scores", "metrics")
+        return self._files(self.cost_runs(w), "scores", "metrics", "trials")
 
     def plot_costs(self, w: Wildcards) -> str:
         """As for the scores."""
@@ -131,7 +131,7 @@ class RunFigurePlan(Stage):
 
     def plot_budgets_inputs(self, w: Wildcards) -> list[str]:
         """Scores and training metrics of the runs."""
-        return self._files(self.budget_runs(w.budgets), "scores", "metrics")
+        return self._files(self.budget_runs(w.budgets), "scores", "metrics", "trials")
 
     def plot_budgets(self, w: Wildcards) -> str:
         """The runs, and which methods a line connects; a list, since a spec's keys are sorted and

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from neft.errors import NeftError
 from neft.storage import files
+from neft.training import search
 from scripts.tune import choose_trial
 
 
@@ -20,6 +21,7 @@ def make_trials(root: Path, dev_losses: dict[str, float | None]) -> list[Path]:
             "epochs": 2.0,
             "dev_loss": loss,
             "best_step": 5,
+            **({"diverged": "at step 3"} if loss is None else {}),
         }
         (folder / "metrics.json").write_text(json.dumps(metrics))
         (folder / "delta.safetensors").write_text(f"delta of {name}")
@@ -99,10 +101,11 @@ def test_choosing_again_replaces_the_choice(tmp_path: Path):
     )
 )
 def test_of_equal_trials_the_first_and_never_one_without_a_finite_loss(losses: list[float | None]):
-    metrics = {f"lr{number}": {"dev_loss": loss} for number, loss in enumerate(losses)}
+    named = {f"lr{number}": loss for number, loss in enumerate(losses)}
     finite = [loss for loss in losses if loss is not None and math.isfinite(loss)]
-    if finite:
-        assert choose_trial.lowest(metrics) == f"lr{losses.index(min(finite))}"
-    else:
-        with pytest.raises(NeftError, match="no trial has a finite dev loss"):
-            choose_trial.lowest(metrics)
+    assert search.best(named) == (f"lr{losses.index(min(finite))}" if finite else None)
+
+
+def test_if_all_diverged_each_says_at_which_step(tmp_path: Path):
+    with pytest.raises(NeftError, match="no trial has a finite dev loss: lr1: at step 3; lr2: at"):
+        choose(tmp_path, {"lr1": None, "lr2": None})

@@ -301,7 +301,7 @@ def test_configurations(case):
         RunFigurePlan(runs).names()
         for name, method in runs.config.methods.items():
             if method.kind != "base":
-                TunePlan(runs.config).trials(name)
+                TunePlan(runs.config).grid(name)
 
     survives(read)
 

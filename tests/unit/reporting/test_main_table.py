@@ -37,6 +37,7 @@ FULL = Row(
     134_515_008,
     100.0,
     (1e-4,),
+    3,
     Mean(1.25),
     COSTS,
     {"bleu": Result("BLEU", Mean(40.04), 38.0, 42.0, "sig", (40.04,))},
@@ -48,6 +49,7 @@ NEFT = Row(
     12_105_792,
     9.0,
     (1e-4, 5e-4),
+    3,
     Mean(1.5, 0.01),
     COSTS,
     {
@@ -63,6 +65,7 @@ BASE = Row(
     0,
     0.0,
     (),
+    0,
     None,
     {},
     {"bleu": Result("BLEU", Mean(0.5), 0.1, 0.9, "sig", (0.5,), BASE_LESS_FULL, "sig|test:t")},
@@ -75,10 +78,11 @@ def texts(table) -> list[list[str]]:
 
 def test_records_hold_every_number_in_full_with_plain_columns():
     full, neft = records([(GROUP, [FULL, NEFT])])
-    assert list(full)[:10] == [
-        "model", "dataset", "test", "method", "kind", "seeds", "trainable_parameters", "percent", "learning_rate", "dev_loss"
+    assert list(full)[:11] == [
+        "model", "dataset", "test", "method", "kind", "seeds", "trainable_parameters", "percent",
+        "learning_rate", "trials", "dev_loss",
     ]  # fmt: skip
-    assert list(full)[11:21] == [
+    assert list(full)[12:22] == [
         "bleu",
         "bleu_sd",
         "bleu_low",
@@ -90,7 +94,7 @@ def test_records_hold_every_number_in_full_with_plain_columns():
         "bleu_p",
         "bleu_run_p",
     ]
-    assert list(full)[22:] == [
+    assert list(full)[23:] == [
         "train_seconds",
         "tokens_per_second",
         "peak_memory_bytes",
@@ -133,6 +137,7 @@ def test_records_keep_costs_last_when_groups_have_different_metrics():
         1,
         100.0,
         (1e-4,),
+        1,
         Mean(1.0),
         COSTS,
         {"chrf": Result("chrF++", Mean(50), 49, 51, "sig2")},
@@ -153,6 +158,7 @@ def test_people_read_rounded_numbers_with_units_in_the_header():
         "134.5 M",
         "100.00",
         "1e-4",
+        "3",
         "1.250",
         "40.0 [38.0, 42.0]",
         "–",
@@ -162,18 +168,18 @@ def test_people_read_rounded_numbers_with_units_in_the_header():
         "3.00",
         "24.2",
     ]
-    assert table.header[7:10] == ["BLEU [95\u00a0%]", "less full [95\u00a0%]", "p"]
-    assert neft[5:8] == ["1e-4 or 5e-4", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]"]
-    assert neft[8:10] == ["+1.0 [-0.0, +2.0]", "< 0.001"]
-    assert base[7:] == ["0.5 [0.1, 0.9]", "-39.5 [-40.5, -38.5]", "0.250", "–", "–", "–", "–"]
+    assert table.header[8:11] == ["BLEU [95\u00a0%]", "less full [95\u00a0%]", "p"]
+    assert neft[5:9] == ["1e-4 or 5e-4", "3", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]"]
+    assert neft[9:11] == ["+1.0 [-0.0, +2.0]", "< 0.001"]
+    assert base[8:] == ["0.5 [0.1, 0.9]", "-39.5 [-40.5, -38.5]", "0.250", "–", "–", "–", "–"]
 
 
 def test_with_one_seed_the_columns_speak_of_runs():
     compared = less_full("neft", 0.96, None, RunPair(1, 41, 40.04, 0.2))
     result = replace(NEFT.results["bleu"], comparison=compared, test="sig|test:swaps")
     table = sheet(GROUP, [FULL, replace(NEFT, seeds=1, results={"bleu": result})], "full")
-    assert table.header[8:10] == ["less full, this run [95\u00a0%]", "p, this run"]
-    assert texts(table)[1][9] == "0.200"
+    assert table.header[9:11] == ["less full, this run [95\u00a0%]", "p, this run"]
+    assert texts(table)[1][10] == "0.200"
     assert "nothing of methods" in dict(table.notes)["this run"]
 
 
@@ -228,6 +234,7 @@ FLAGGED = Row(
     1,
     100.0,
     (1e-4,),
+    1,
     Mean(1.0),
     COSTS,
     {
@@ -277,11 +284,11 @@ def test_where_lower_is_better_the_lowest_value_is_set_in_bold_even_above_100():
 
     rows = [row("good", 61.0), row("bad", 612.34)]
     cells = {line[0].text: line for line in sheet(GROUP, rows, "good").rows}
-    assert [cells[name][7].text for name in ("good", "bad")] == ["61.0", "612.3"]
-    assert [cells[name][7].bold for name in ("good", "bad")] == [True, False]
+    assert [cells[name][8].text for name in ("good", "bad")] == ["61.0", "612.3"]
+    assert [cells[name][8].bold for name in ("good", "bad")] == [True, False]
 
 
 def test_a_score_is_printed_with_the_decimals_of_its_metric():
-    loss = Result("loss", Mean(1.9331), 1.8, 2.06, None, "sig", higher_is_better=False, decimals=3)
-    cell = sheet(GROUP, [replace(FULL, results={"loss": loss})], "full").rows[0][7]
+    loss = Result("loss", Mean(1.9331), 1.8, 2.06, "sig", higher_is_better=False, decimals=3)
+    cell = sheet(GROUP, [replace(FULL, results={"loss": loss})], "full").rows[0][8]
     assert (cell.text, cell.detail) == ("1.933", "[1.800, 2.060]")

@@ -52,6 +52,7 @@ def finish(
     paths = runs.paths(root, run)
     if paths.metrics:
         write(paths.metrics, TUNING | (tuning or {}))
+        write(paths.trials, [{}, {}])
     write(paths.scores["bleu"], SCORE | (score or {}))
     return run
 

@@ -16,6 +16,7 @@ def test_the_files_of_a_tuned_run_lie_where_the_architecture_says():
     assert runs.paths("R", TUNED) == runs.Paths(
         metrics=Path("R/tune/m/d/neft/seed2/chosen/metrics.json"),
         history=Path("R/tune/m/d/neft/seed2/chosen/history.jsonl"),
+        trials=Path("R/tune/m/d/neft/seed2/chosen/trials.json"),
         delta_record=Path("R/tune/m/d/neft/seed2/chosen/delta.json"),
         delta_provenance=Path("R/tune/m/d/neft/seed2/chosen/provenance.json"),
         outputs=Path("R/generate/m/d/neft/seed2/t.jsonl"),

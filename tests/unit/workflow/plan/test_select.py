@@ -83,8 +83,10 @@ def test_a_mask_from_another_dataset_is_that_datasets_and_figures_say_so():
     assert names == ["low-similarity", "random", "high-similarity", "low-similarity (other)"]
     cuts = list(mask_uses.shown(found, "smollm2-135m-instruct", "ui-en-fr", reading="distances"))
     assert cuts == ["low-similarity", "high-similarity"]
-    trials = TunePlan(found).trials("neft_trans")
-    assert trials.keys() == {"lr0.001"} and "mask_from" not in trials["lr0.001"]
+    plan = TunePlan(found)
+    (trial,) = plan.grid("neft_trans")
+    assert trial.name == "lr0.001"
+    assert not {"mask", "mask_from"} & plan.trial("neft_trans", trial.name)["method"].keys()
 
 
 def test_only_masks_that_look_at_the_probe_decide_what_it_is_compared_in():

@@ -13,14 +13,35 @@ from shipped import SHIPPED, load
 def test_a_trial_is_named_by_its_learning_rate():
     methods = copy.deepcopy(SHIPPED["methods"])
     methods["neft"]["learning_rate"] = [1e-4, 0.002]
-    assert list(TunePlan(load(methods=methods)).trials("neft")) == ["lr0.0001", "lr0.002"]
+    grid = TunePlan(load(methods=methods)).grid("neft")
+    assert [trial.name for trial in grid] == ["lr0.0001", "lr0.002"]
+
+
+def test_a_trial_beyond_the_grid_has_its_own_rate_and_the_methods_other_settings():
+    methods = copy.deepcopy(SHIPPED["methods"])
+    methods["lora"]["learning_rate"] = [1e-4, 0.002]
+    plan = TunePlan(load(methods=methods))
+    inside, beyond = plan.trial("lora", "lr0.002"), plan.trial("lora", "lr0.04")
+    assert beyond["method"] == inside["method"] | {"learning_rate": 0.04}
+    assert beyond["training"] == inside["training"]
+
+
+def test_only_a_method_with_several_rates_is_searched():
+    methods = copy.deepcopy(SHIPPED["methods"])
+    methods["neft"]["learning_rate"] = [1e-4, 0.002]
+    plan = TunePlan(load(methods=methods), lambda w, number: ["lr0.04", None][number])
+    assert (plan.rounds("neft"), plan.rounds("full")) == (3, 0)
+    w = SimpleNamespace(method="neft")
+    assert plan.tried(w, 3) == ["lr0.0001", "lr0.002", "lr0.04"]
+    assert plan.tried(w, 0) == ["lr0.0001", "lr0.002"]
+    assert TunePlan(load(methods=methods, search={"extensions": 0})).rounds("neft") == 0
 
 
 def test_a_grid_of_epochs_multiplies_that_of_learning_rates_and_names_both():
     methods = copy.deepcopy(SHIPPED["methods"])
     methods["neft"] |= {"learning_rate": [1e-4, 0.002], "epochs": [1, 2.5]}
     found = TunePlan(load(methods=methods))
-    assert list(found.trials("neft")) == [
+    assert [trial.name for trial in found.grid("neft")] == [
         "lr0.0001-ep1",
         "lr0.0001-ep2.5",
         "lr0.002-ep1",
