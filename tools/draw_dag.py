@@ -20,7 +20,9 @@ def stages() -> dict[str, str]:
     return {
         rule: stage
         for stage in STAGES
-        for rule in re.findall(r"^(?:rule|checkpoint) (\w+):", (ROOT / f"rules/{stage}.smk").read_text(), re.M)
+        for rule in re.findall(
+            r"^(?:rule|checkpoint) (\w+):", (ROOT / f"rules/{stage}.smk").read_text(), re.M
+        )
     }
 
 
