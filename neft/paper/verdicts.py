@@ -72,8 +72,8 @@ class Evidence(Strict):
 
 
 @dataclass(frozen=True)
-class Test:
-    """One comparison of a claim: the first method's gain over the second."""
+class Verdict:
+    """One comparison of a claim, the first method's gain over the second, and its word."""
 
     claim: str
     where: str
@@ -92,7 +92,7 @@ class Test:
 
     def shown(self, value: float) -> str:
         """A value of the gain as the page prints it."""
-        return f"{math.exp(value):.2f}×" if self.as_ratio else f"{value:+.{self.decimals}f}"
+        return f"{math.exp(value):.2f}×" if self.as_ratio else f"{value:+z.{self.decimals}f}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Finding:
     """One claim with its tests."""
 
     claim: str
-    tests: tuple[Test, ...]
+    tests: tuple[Verdict, ...]
 
     @property
     def counts(self) -> dict[Word, int]:
@@ -122,7 +122,7 @@ def findings(evidence: Evidence, root: Path) -> list[Finding]:
     ]
 
 
-def judge(tests: Sequence[Test]) -> list[Test]:
+def judge(tests: Sequence[Verdict]) -> list[Verdict]:
     """Give every test that has several seeds its word, all corrected together."""
     ps, owners = [], []
     for number, test in enumerate(tests):
@@ -135,7 +135,7 @@ def judge(tests: Sequence[Test]) -> list[Test]:
     return [_judged(test, corrected.get(number)) for number, test in enumerate(tests)]
 
 
-def _hypotheses(test: Test) -> Iterator[float]:
+def _hypotheses(test: Verdict) -> Iterator[float]:
     """p of no difference, and where there is a margin that of a difference beyond it."""
     if test.gain.p is None:
         return
@@ -146,7 +146,7 @@ def _hypotheses(test: Test) -> Iterator[float]:
         yield beyond
 
 
-def _judged(test: Test, ps: Sequence[float] | None) -> Test:
+def _judged(test: Verdict, ps: Sequence[float] | None) -> Verdict:
     if ps is None:
         return test
     word: Word = "undecided"
@@ -159,7 +159,7 @@ def _judged(test: Test, ps: Sequence[float] | None) -> Test:
 
 def _of_place(
     root: Path, groups: Mapping[tuple[str, str, str], Group], place: Place
-) -> Iterator[Test]:
+) -> Iterator[Verdict]:
     """The tests of a place's claims."""
     where = (place.model, place.dataset, place.test)
     found = comparisons.load(root, *where, place.metric)
@@ -172,7 +172,7 @@ def _of_place(
             less = f"{first} less {second}"
             if not found.higher_is_better:
                 less = f"{second} less {first} (lower is better)"
-            yield Test(
+            yield Verdict(
                 claim,
                 shown,
                 less,
@@ -193,19 +193,19 @@ def _same_size(root: Path, place: Group, first: str, second: str) -> bool:
     return bool(abs(sizes[0] - sizes[1]) <= SAME_SIZE * max(sizes))
 
 
-def _overlaps(root: Path, name: str) -> Iterator[Test]:
+def _overlaps(root: Path, name: str) -> Iterator[Verdict]:
     """Every pair of masks of one analysis: its overlap less what chance gives, over seeds."""
     pairs: dict[tuple[str, str], list[float]] = {}
     for _, row in readers.read(root / "tables" / f"overlap_{name}.csv"):
         pairs.setdefault((row["a"], row["b"]), []).append(float(row["above_chance"]))
     for (a, b), above in pairs.items():
         gain = over_seeds(above)
-        yield Test("overlap", name, f"{a} and {b}, overlap less chance", gain, gain.p)
+        yield Verdict("overlap", name, f"{a} and {b}, overlap less chance", gain, gain.p)
 
 
 def _convergence(
     root: Path, groups: Mapping[tuple[str, str, str], Group], places: Sequence[Place]
-) -> Iterator[Test]:
+) -> Iterator[Verdict]:
     """How many steps each of two methods takes to a common dev loss, as a ratio, over seeds."""
     seen = set()
     for place in places:
@@ -220,7 +220,7 @@ def _convergence(
                 steps = steps_to_common_loss(_curve(root, one), _curve(root, other))
                 ratios.append(math.log(steps[1] / steps[0]))
             gain = over_seeds(ratios)
-            yield Test(
+            yield Verdict(
                 "faster",
                 f"{place.model}, {place.dataset}",
                 f"steps of {second} ÷ those of {first}",
@@ -269,9 +269,13 @@ def sheet(finding: Finding) -> Sheet:
     return Sheet(finding.claim, header, [_cells(test, judged) for test in finding.tests], [])
 
 
-def _cells(test: Test, judged: bool) -> list[Cell]:
+def _cells(test: Verdict, judged: bool) -> list[Cell]:
     gain = test.gain
-    interval = "" if math.isnan(gain.low) else f"[{test.shown(gain.low)}, {test.shown(gain.high)}]"
+    interval = (
+        ""
+        if gain.low is None or gain.high is None
+        else f"[{test.shown(gain.low)}, {test.shown(gain.high)}]"
+    )
     tested = (
         [_p(test.p), _p(test.corrected), Cell(test.word or "one seed", bold=bool(test.word))]
         if judged

@@ -190,8 +190,12 @@ def _difference(result: Result) -> list[Cell]:
     if result.comparison is None:
         return [NONE, NONE]
     found, digits = result.comparison.difference, result.decimals
-    interval = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
-    return [Cell(f"{found.value:+.{digits}f}", detail=interval), Cell(_p(result.comparison.p))]
+    interval = (
+        ""
+        if found.low is None or found.high is None
+        else f"[{found.low:+z.{digits}f}, {found.high:+z.{digits}f}]"
+    )
+    return [Cell(f"{found.value:+z.{digits}f}", detail=interval), Cell(_p(result.comparison.p))]
 
 
 def _runs_only(rows: Sequence[Row]) -> bool:

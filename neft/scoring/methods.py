@@ -17,11 +17,14 @@ Interval and test are those of Student's t with that error. Its degrees of freed
 mean of S - 1 and n - 1, weighted by the shares of A and B - E in the variance: Satterthwaite's
 (1946) are too many where few seeds happen to lie close together. Two seeds have one degree of
 freedom.
+
+Where every seed gives the same difference, as steps counted at few evaluations can, no spread is
+seen and t knows no error. The test is then that of signs, which S seeds pass at 2 / 2^S at best, and
+there is no interval.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -43,29 +46,34 @@ class Difference:
     """The first method less the second, on the metric's scale."""
 
     value: float
-    low: float
-    high: float
-    """The 95 % interval: over seeds and rows, with one seed over rows alone, of these two runs."""
+    low: float | None
+    high: float | None
+    """The 95 % interval: over seeds and rows, with one seed over rows alone, of these two runs; None
+    where no spread was seen.
+    """
     p: float | None
     """Two-sided; None with one seed, which says nothing of methods."""
     seeds: int
     rows: int | None
     """None where no rows are sampled, as for steps of training."""
     error: float
-    """Standard error of the value."""
+    """Standard error of the value; 0 where no spread was seen."""
     freedom: float
     """Degrees of freedom of the error."""
 
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """The interval of any confidence, such as 0.9."""
+    def interval(self, confidence: float) -> tuple[float, float] | tuple[None, None]:
+        """The interval of any confidence, such as 0.9; None where no spread was seen."""
         from scipy import stats
 
+        if self.error == 0:
+            return None, None
         half = self.error * float(stats.t.isf((1 - confidence) / 2, self.freedom))
         return self.value - half, self.value + half
 
     def __neg__(self) -> Difference:
         """The second method less the first."""
-        return replace(self, value=-self.value, low=-self.high, high=-self.low)
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return replace(self, value=-self.value, low=low, high=high)
 
 
 def equivalence(difference: Difference, margin: float) -> float | None:
@@ -79,7 +87,7 @@ def equivalence(difference: Difference, margin: float) -> float | None:
         return None
     inside = margin - abs(difference.value)
     if difference.error == 0:
-        return 0.0 if inside > 0 else 1.0
+        return 0.5**difference.seeds if inside > 0 else 1.0
     return float(stats.t.sf(inside / difference.error, difference.freedom))
 
 
@@ -117,9 +125,10 @@ def over_seeds(differences: Sequence[float]) -> Difference:
     apart = np.asarray(differences, dtype=np.float64)
     seeds, mean = len(apart), float(apart.mean())
     if seeds == 1:
-        return Difference(mean, math.nan, math.nan, None, 1, None, math.nan, 0)
-    error = float(apart.std(ddof=1) / seeds**0.5)
-    result = Difference(mean, mean, mean, _p(mean, error, seeds - 1), seeds, None, error, seeds - 1)
+        return Difference(mean, None, None, None, 1, None, 0.0, 0)
+    error = _seen(float(apart.std(ddof=1) / seeds**0.5), mean)
+    p = _p(mean, error, seeds - 1, seeds)
+    result = Difference(mean, None, None, p, seeds, None, error, seeds - 1)
     low, high = result.interval(0.95)
     return replace(result, low=low, high=high)
 
@@ -160,9 +169,10 @@ def compare(
     )
     mean = float(apart.mean())
     error, freedom = _error(apart, single)
-    result = Difference(mean, mean, mean, None, seeds, rows, error, freedom)
+    error = _seen(error, mean)
+    result = Difference(mean, None, None, None, seeds, rows, error, freedom)
     low, high = result.interval(0.95)
-    p = None if seeds == 1 else _p(mean, error, freedom)
+    p = None if seeds == 1 else _p(mean, error, freedom, seeds)
     return replace(result, low=low, high=high, p=p)
 
 
@@ -197,9 +207,14 @@ def _error(apart: np.ndarray, single: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(total / seeds / rows)), float(freedom)
 
 
-def _p(mean: float, error: float, freedom: float) -> float:
+def _seen(error: float, mean: float) -> float:
+    """The error, 0 where it is but the rounding of equal numbers."""
+    return error if error > 1e-12 * abs(mean) else 0.0
+
+
+def _p(mean: float, error: float, freedom: float, seeds: int) -> float:
     from scipy import stats
 
     if error == 0:
-        return 1.0 if mean == 0 else 0.0
+        return 1.0 if mean == 0 else 0.5 ** (seeds - 1)
     return float(2 * stats.t.sf(abs(mean) / error, freedom))

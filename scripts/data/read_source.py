@@ -36,7 +36,11 @@ class Spec(Strict):
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser(__doc__, Spec)
     arguments.add_argument(
-        "--paths", nargs="+", required=True, type=Path, help="what the source is read from"
+        "--paths",
+        nargs="*",
+        required=True,
+        type=Path,
+        help="what the source is read from; may be nothing",
     )
     arguments.add_argument("--pool", required=True)
     arguments.add_argument("--counts", required=True)
@@ -51,8 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items() if count)
             or "it is empty"
         )
+        where = args.paths[0] if args.paths else f"source {spec.source.kind}"
         raise NeftError(
-            f"{args.paths[0]}: of {counts['read']:,} rows none is left: {dropped}; loosen `filter`"
+            f"{where}: of {counts['read']:,} rows none is left: {dropped}; loosen `filter`"
         )
     files.write_rows(args.pool, rows)
     files.write_json(args.counts, counts | ({"made_of": made_of} if made_of else {}))

@@ -263,8 +263,8 @@ def _duel(duel: Duel) -> Cell:
             for doubt in published.DOUBTS
             if doubt in (row.suspect, column.suspect)
         )
-        detail = f"[{column.value - row.value:+.{digits}f}{marks}]"
-    text = f"{duel.comparison.difference.value:+.{digits}f}{'*' * duel.significant}"
+        detail = f"[{column.value - row.value:+z.{digits}f}{marks}]"
+    text = f"{duel.comparison.difference.value:+z.{digits}f}{'*' * duel.significant}"
     return Cell(text, bold=duel.winner == duel.column.run.method, detail=detail)
 
 

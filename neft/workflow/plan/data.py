@@ -60,12 +60,7 @@ class DataPlan(Stage):
             # A model's directory as such tells nothing; what lies in it does.
             files["paths"] += [ancient(path) if Path(path).is_dir() else path for path in local]
             files["content"] += [file for path in local for file in files_in(path)]
-            if not local:
-                fetched = (
-                    self.layout.wheel(*_wheel_key(source))
-                    if source.kind == "wheel"
-                    else self.layout.hub(group, _fetch_key(key, part))
-                )
+            if fetched := self._fetched(group, key, part, source):
                 files["paths"].append(ancient(fetched))
                 files["fetched"].append(record_of(fetched))
         return files
@@ -90,7 +85,11 @@ class DataPlan(Stage):
         dataset = self.dataset(w)
         seed = dataset.splits.seed if dataset.splits.shuffle else None
         parts = self.parts("datasets", w.dataset)
-        shares = [len(self.local_paths("datasets", w.dataset, part)) or 1 for part in parts]
+        shares = [
+            len(self.local_paths("datasets", w.dataset, part))
+            + bool(self._fetched("datasets", w.dataset, part, source))
+            for part, source in parts.items()
+        ]
         return spec(
             source=plain(dataset.source),
             shares=shares,
@@ -121,6 +120,15 @@ class DataPlan(Stage):
             "train": {"train": splits.train} | skip,
         }
         return spec(split=w.split, sizes=sizes[w.split])
+
+    def _fetched(self, group: str, key: str, part: str, source: Any) -> Path | None:
+        """What a source downloads; None of the user's own files, or if it makes its rows itself."""
+        match plugins.load("sources", source.kind).FETCHES:
+            case "wheel":
+                return self.layout.wheel(*_wheel_key(source))
+            case "hub":
+                return self.layout.hub(group, _fetch_key(key, part))
+        return None
 
     def _of_kind(self, kind: str) -> Iterator[tuple[str, str, str, Any]]:
         """The sources of one kind: group, key, part and the source itself."""

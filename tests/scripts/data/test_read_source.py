@@ -175,3 +175,14 @@ def test_chats_are_kept_as_json_and_a_bad_one_is_named_with_its_line(tmp_path):
     data.write_text("\n".join([*lines, json.dumps({"messages": chat[:1]})]) + "\n")
     with pytest.raises(NeftError, match=r"chats\.jsonl:3: messages: a chat needs .* got user"):
         read_source.main(["--spec", spec, "--paths", str(data), *out])
+
+
+def test_a_source_that_makes_its_own_rows_is_given_no_path(tmp_path, monkeypatch):
+    from neft.data.sources import files
+
+    made = [(f"row {n}", {"en": f"word {n}", "fr": f"mot {n}"}) for n in range(3)]
+    monkeypatch.setattr(files, "rows", lambda spec, paths: iter(made) if not paths else None)
+    source = {"kind": "files", "paths": "x.csv", "columns": {"source": "en", "target": "fr"}}
+    rows, counts = read(tmp_path, [], source)
+    assert {row["source"] for row in rows} == {"word 0", "word 1", "word 2"}
+    assert counts["kept"] == 3

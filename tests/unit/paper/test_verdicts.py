@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neft.paper.verdicts import Finding, Test, judge, steps_to_common_loss
+from neft.paper.verdicts import Finding, Verdict, judge, sheet, steps_to_common_loss
 from neft.scoring.methods import Difference, over_seeds
 
 
@@ -19,7 +19,7 @@ def gain(value: float, error: float = 0.5, seeds: int = 5, freedom: float = 4) -
 
 
 def words(*gains: Difference, margin: float | None = 1.0) -> list[str | None]:
-    tests = [Test("full", "where", "what", one, one.p, margin) for one in gains]
+    tests = [Verdict("full", "where", "what", one, one.p, margin) for one in gains]
     return [test.word for test in judge(tests)]
 
 
@@ -66,7 +66,9 @@ def test_at_the_margin_equivalence_is_said_in_one_of_twenty():
 
 
 def test_a_finding_counts_its_words():
-    tests = judge([Test("full", "a", "b", one, one.p, 1.0) for one in (gain(9), gain(9), gain(1))])
+    tests = judge(
+        [Verdict("full", "a", "b", one, one.p, 1.0) for one in (gain(9), gain(9), gain(1))]
+    )
     counts = Finding("title", tuple(tests)).counts
     assert counts == {"better": 2, "worse": 0, "equivalent": 0, "undecided": 1}
 
@@ -85,3 +87,12 @@ def test_a_finding_counts_its_words():
 def test_steps_to_a_common_loss(first, second, steps):
     assert steps_to_common_loss(first, second) == pytest.approx(steps)
     assert steps_to_common_loss(second, first) == pytest.approx(steps[::-1])
+
+
+def test_a_ratio_of_steps_is_shown_with_its_interval():
+    gain = over_seeds([math.log(2.0), math.log(2.1), math.log(1.9)])
+    told = judge([Verdict("faster", "here", "steps", gain, gain.p, as_ratio=True)])
+    cells = sheet(Finding("NeFT needs fewer steps", tuple(told))).rows[0]
+    low, high = (math.exp(end) for end in gain.interval(0.95))
+    assert (cells[2].text, cells[2].detail) == ("2.00×", f"[{low:.2f}×, {high:.2f}×]")
+    assert cells[5].text == "better"

@@ -170,7 +170,7 @@ def test_people_read_rounded_numbers_with_units_in_the_header():
     ]
     assert table.header[8:11] == ["BLEU [95\u00a0%]", "less full [95\u00a0%]", "p"]
     assert neft[5:9] == ["1e-4 or 5e-4", "3", "1.500 ± 0.010", "41.0 ± 0.5 [39.0, 43.0]"]
-    assert neft[9:11] == ["+1.0 [-0.0, +2.0]", "< 0.001"]
+    assert neft[9:11] == ["+1.0 [+0.0, +2.0]", "< 0.001"]
     assert base[8:] == ["0.5 [0.1, 0.9]", "-39.5 [-40.5, -38.5]", "0.250", "–", "–", "–", "–"]
 
 

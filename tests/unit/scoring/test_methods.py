@@ -91,7 +91,7 @@ def test_equivalence_is_the_larger_p_of_two_one_sided_t_tests():
 def test_one_number_of_one_seed_has_neither_interval_nor_test():
     found = over_seeds([3.0])
     assert (found.value, found.p, found.seeds) == (3.0, None, 1)
-    assert np.isnan([found.low, found.high]).all() and equivalence(found, 10) is None
+    assert (found.low, found.high) == (None, None) and equivalence(found, 10) is None
 
 
 def test_the_untuned_model_meets_every_run_of_a_method():
@@ -138,3 +138,26 @@ def test_what_does_not_pair_up_is_refused():
         compare([one], [means([1.0])], ratio)
     with pytest.raises(NeftError, match="at least two rows"):
         compare([means([1.0])], [means([1.0])], ratio)
+
+
+def test_where_all_seeds_give_the_same_nothing_is_certain():
+    """Two runs that reach a loss at the same two evaluations are no proof; eight of them are."""
+    for seeds, p in ((2, 0.5), (3, 0.25), (8, 0.0078125)):
+        found = over_seeds([np.log(0.1 * 3)] * seeds)
+        assert (found.p, found.low, found.high) == (p, None, None)
+        assert p == sign_test(seeds)
+        assert equivalence(found, 2) == p / 2 and equivalence(found, 1) == 1
+        assert (-found).value == -found.value and (-found).low is None
+
+
+def test_runs_without_any_difference_are_not_yet_equivalent_methods():
+    """Two methods that gave the same outputs with two seeds."""
+    rows = np.random.default_rng(1).random((5, 1))
+    found = compare([rows, rows], [rows, rows], lambda sums: sums[..., 0])
+    assert (found.value, found.p, found.low) == (0, 1, None)
+    assert equivalence(found, 1) == 0.25
+
+
+def sign_test(seeds: int) -> float:
+    """Two-sided, of equal signs."""
+    return stats.binomtest(seeds, seeds).pvalue

@@ -65,3 +65,18 @@ def test_the_parts_of_a_join_are_fetched_each_for_itself():
     assert json.loads(made.read_source(SimpleNamespace(dataset="fr-zh")))["shares"] == [1, 1]
     code = made.read_source_code(SimpleNamespace(dataset="fr-zh"))
     assert code != made.read_source_code(SimpleNamespace(dataset="ui-en-fr"))
+
+
+def test_a_source_that_makes_its_own_rows_needs_no_file(monkeypatch):
+    from neft.data.sources import files
+
+    monkeypatch.setattr(files, "local_paths", lambda spec, folder: [])
+    datasets = copy.deepcopy(SHIPPED["datasets"])
+    datasets["ui-en-fr"]["source"] = {
+        "kind": "files",
+        "paths": "numbers.csv",
+        "columns": {"source": "en", "target": "fr"},
+    }
+    plan = DataPlan(load(datasets=datasets))
+    assert plan.source_inputs("datasets", "ui-en-fr") == {"paths": [], "content": [], "fetched": []}
+    assert json.loads(plan.read_source(SimpleNamespace(dataset="ui-en-fr")))["shares"] == [0]
