@@ -2,6 +2,7 @@
 Let every tuned model, and the untuned one, answer the test sets.
 NEEDS  results/{name}/model/{model}/  results/{name}/tune/…/chosen/delta.safetensors  results/{name}/data/{test}/test.jsonl
 MAKES  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
+       results/{name}/losses/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
 """
 
 from neft.workflow.plan.generate import GeneratePlan
@@ -47,6 +48,43 @@ rule generate_outputs:
             --parts {output.outputs:q}.parts \
             --outputs {output.outputs:q} \
             --stats {output.stats:q} \
+            {params.delta:q} |& tee {log:q}
+        """
+
+
+rule measure_losses:
+    """The loss of the right answer to every row of a test set; for metrics that need nothing generated."""
+    input:
+        unpack(GENERATE.generate_outputs_inputs),
+        rows="results/{name}/data/{test}/test.jsonl",
+    output:
+        losses="results/{name}/losses/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
+    log:
+        "results/{name}/losses/{model}/{dataset}/{method}/seed{seed}/{test}.log",
+    benchmark:
+        "results/{name}/losses/{model}/{dataset}/{method}/seed{seed}/{test}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        batch_size=CONFIG.generation.batch_size,
+        mem_mb=NEEDS.generate_mb,
+        runtime=NEEDS.generate_minutes,
+    params:
+        spec=GENERATE.measure_losses,
+        code=GENERATE.measure_losses_code,
+        delta=lambda w, input: options(input, "delta"),
+    shell:
+        r"""
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/generate/measure_losses.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --test {input.rows:q} \
+            --batch-size {resources.batch_size} \
+            --threads {threads} \
+            --parts {output.losses:q}.parts \
+            --losses {output.losses:q} \
             {params.delta:q} |& tee {log:q}
         """
 

@@ -1,6 +1,6 @@
 """
 Score the outputs, and compare methods over their seeds.
-NEEDS  results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
+NEEDS  results/{name}/{generate,losses}/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl
 MAKES  results/{name}/score/…/{test}/{metric}.json  results/{name}/compare/{model}/{dataset}/{test}/{metric}.json
        results/{name}/comet/…/{test}/{metric}.json  .venv-comet/
 """
@@ -85,10 +85,9 @@ rule predict_comet:
 
 
 rule score_outputs:
-    """One metric on one set of outputs, with its interval and signature."""
+    """One metric on one set of outputs or losses, with its interval and signature."""
     input:
         unpack(SCORE.score_outputs_inputs),
-        outputs="results/{name}/generate/{model}/{dataset}/{method}/seed{seed}/{test}.jsonl",
     output:
         score="results/{name}/score/{model}/{dataset}/{method}/seed{seed}/{test}/{metric}.json",
     log:

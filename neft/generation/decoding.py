@@ -165,6 +165,7 @@ def in_batches(
     batch_size: int,
     parts: Path,
     identity: dict[str, Any],
+    what: str = "generating",
 ) -> tuple[list[Any], float]:
     """Calls `work` on one batch after the other, each a list of the prompts' numbers, and returns
     its results, one JSON value a prompt, in the order of the prompts; and the seconds.
@@ -172,12 +173,12 @@ def in_batches(
     Batches hold prompts of like length, the longest first: what does not fit into memory shows at
     once. Each finished batch is kept in `parts` until `discard`, and a run that was killed takes it
     from there; `identity` (plain JSON values) says what the results depend on, so that those of
-    another model or setting are left alone.
+    another model or setting are left alone. what: the word beside the progress bar.
     """
     folder = _folder(parts, {**identity, "batch_size": batch_size})
     found: dict[int, Any] = {}
     seconds = 0.0
-    with progress.bar(len(prompts), "generating", "row") as bar:
+    with progress.bar(len(prompts), what, "row") as bar:
         for place, batch in enumerate(_batches(prompts, batch_size)):
             file = folder / f"{place:06d}.json"
             if not file.exists():

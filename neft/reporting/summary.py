@@ -73,8 +73,9 @@ class Row:
     results: dict[str, Result]
 
 
-def rows(root: str | Path, group: Group, baseline: str) -> list[Row]:
-    """Read a group's files under `results/<name>`, in the order of its methods.
+def rows(root: str | Path, group: Group, baseline: str | None = None) -> list[Row]:
+    """Read a group's files under `results/<name>`, in the order of its methods. baseline: the
+    method that all are compared with; None reads no comparisons.
 
     Raises NeftError if a file is missing or incomplete, or if the seeds of a method were not scored
     alike.
@@ -82,7 +83,7 @@ def rows(root: str | Path, group: Group, baseline: str) -> list[Row]:
     return [_row(root, group, runs, baseline) for runs in group.methods.values()]
 
 
-def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> Row:
+def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str | None) -> Row:
     first = runs[0]
     results = {metric: _result(root, group, runs, metric, baseline) for metric in first.metrics}
     if not first.tuned:
@@ -108,12 +109,12 @@ def _row(root: str | Path, group: Group, runs: Sequence[Run], baseline: str) -> 
 
 
 def _result(
-    root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str
+    root: str | Path, group: Group, runs: Sequence[Run], metric: str, baseline: str | None
 ) -> Result:
     keys = ("title", "value", "low", "high", "standard_error", "details", "notes")
     looks = ("higher_is_better", "decimals")
     scores, signature = score_records(root, runs, metric, *keys, *looks)
-    compared = _comparisons(root, group, runs[0], metric, baseline)
+    compared = _compared(root, group, runs[0], metric, baseline) if baseline else None
     errors = [score["standard_error"] for score in scores]
     return Result(
         title=scores[0]["title"],
@@ -122,8 +123,8 @@ def _result(
         high=mean([score["high"] for score in scores]).value,
         signature=signature,
         by_seed=tuple(score["value"] for score in scores),
-        comparison=compared.of(runs[0].method, baseline) if compared else None,
-        test=compared.signature if compared else "",
+        comparison=compared[0] if compared else None,
+        test=compared[1] if compared else "",
         standard_error=None if None in errors else mean(errors).value,
         details={
             name: mean([score["details"][name] for score in scores]).value
@@ -134,14 +135,15 @@ def _result(
     )
 
 
-def _comparisons(
+def _compared(
     root: str | Path, group: Group, run: Run, metric: str, baseline: str
-) -> comparisons.Comparisons | None:
-    """Those of the run's place in which its method meets the baseline."""
+) -> tuple[comparisons.Comparison, str] | None:
+    """How a run's method differs from the baseline, where both meet, and the test's signature."""
     met = group.methods.get(baseline, [])
     if run.method == baseline or not any(metric in one.metrics for one in met):
         return None
-    return comparisons.load(root, group.model, group.dataset, group.test, metric)
+    found = comparisons.load(root, group.model, group.dataset, group.test, metric)
+    return found.of(run.method, baseline), found.signature
 
 
 def mean(values: Sequence[float]) -> Mean:

@@ -84,6 +84,10 @@ class Layout:
         """What a run answers to a test set."""
         return self._run("generate", run) / f"{test}.jsonl"
 
+    def losses(self, run: RunPlace, test: str) -> Path:
+        """How unlikely a run's model holds the right answers to a test set for."""
+        return self._run("losses", run) / f"{test}.jsonl"
+
     def segments(self, run: RunPlace, test: str, metric: str) -> Path:
         """The scores of single outputs by a COMET model."""
         return self._run("comet", run) / test / f"{metric}.json"

@@ -31,6 +31,8 @@ class Run:
     test: str
     metrics: tuple[str, ...] = ()
     """Names of its scores."""
+    generated: bool = True
+    """Whether there are outputs: not where every metric reads losses."""
 
     @property
     def tuned(self) -> bool:
@@ -47,7 +49,8 @@ class Paths:
     trials: Path | None
     delta_record: Path | None
     delta_provenance: Path | None
-    outputs: Path
+    outputs: Path | None
+    """None where nothing is generated."""
     scores: dict[str, Path]
     provenance: Path
 
@@ -73,7 +76,7 @@ def paths(root: str | Path, run: Run) -> Paths:
         trials=chosen / "trials.json" if run.tuned else None,
         delta_record=chosen / "delta.json" if run.tuned else None,
         delta_provenance=chosen / "provenance.json" if run.tuned else None,
-        outputs=layout.outputs(run, run.test),
+        outputs=layout.outputs(run, run.test) if run.generated else None,
         scores={metric: layout.score(run, run.test, metric) for metric in run.metrics},
         provenance=layout.run_provenance(run, run.test),
     )
@@ -130,18 +133,21 @@ Runs = Annotated[list[Run], PlainValidator(from_spec)]
 
 def group(runs: Sequence[Run]) -> list[Group]:
     """Put runs side by side. The untuned model belongs to every training set that is tested on the
-    same test set.
+    same test set, with the metrics that the tuned ones have there.
     """
     keys = dict.fromkeys((run.model, run.dataset, run.test) for run in runs)
     tuned = [key for key in keys if key[1] != UNTUNED]
-    beside = {(model, test) for model, _, test in tuned}
-    alone = [key for key in keys if key[1] == UNTUNED and (key[0], key[2]) not in beside]
+    places = {(model, test) for model, _, test in tuned}
+    alone = [key for key in keys if key[1] == UNTUNED and (key[0], key[2]) not in places]
     result = []
     for model, dataset, test in [*tuned, *alone]:
+        beside = [run for run in runs if (run.model, run.test) == (model, test)]
+        scored = {m for run in beside if run.dataset == dataset for m in run.metrics}
         methods: dict[str, list[Run]] = {}
-        for run in runs:
-            if (run.model, run.test) == (model, test) and run.dataset in (dataset, UNTUNED):
-                methods.setdefault(run.method, []).append(run)
+        for run in beside:
+            if run.dataset in (dataset, UNTUNED):
+                metrics = tuple(metric for metric in run.metrics if metric in scored)
+                methods.setdefault(run.method, []).append(replace(run, metrics=metrics))
         result.append(Group(model, dataset, test, methods))
     return result
 

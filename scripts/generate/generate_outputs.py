@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from neft import plugins
 from neft.core import tuned
 from neft.data import encode
+from neft.generation import arguments as shared
 from neft.generation import decoding
 from neft.generation.likelihood import log_likelihoods
 from neft.models import runtime
@@ -47,16 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = plugins.load("tasks", spec.task.kind)
     loaded = tuned.load(args.model, args.delta, spec.precision, device, spec.trust_remote_code)
     rows, cut = encode.shorten(loaded.tokenizer, files.read_rows(args.test), task, spec.task)
-    resumable = {
-        "batch_size": args.batch_size,
-        "parts": args.parts,
-        "identity": {
-            "spec": spec.model_dump(mode="json"),
-            "base_hash": loaded.base_hash,
-            "delta": files.sha256(args.delta) if args.delta else None,
-            "test": files.sha256(args.test),
-        },
-    }
+    resumable = shared.resumable(args, spec, loaded.base_hash)
     answer = compare if task.choices(spec.task) else write
     outputs, seconds = answer(loaded, rows, task, spec, args.test, resumable)
     files.write_rows(args.outputs, outputs)
@@ -152,21 +144,7 @@ def asked(row: Mapping[str, Any], task: Any, spec: Spec) -> dict[str, Any]:
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     result = parser(__doc__, Spec)
-    result.add_argument(
-        "--model", type=Path, required=True, help="base model, a Hugging Face directory"
-    )
-    result.add_argument(
-        "--delta", type=Path, help="what tuning changed in it; without it the untuned model answers"
-    )
-    result.add_argument("--test", type=Path, required=True, help="rows to answer")
-    result.add_argument("--batch-size", type=int, required=True, help="prompts at once")
-    result.add_argument("--threads", type=int, default=1, help="CPU threads")
-    result.add_argument(
-        "--parts",
-        type=Path,
-        required=True,
-        help="folder to resume from after a kill; removed at success",
-    )
+    shared.add_arguments(result)
     result.add_argument("--outputs", type=Path, required=True, help="write the answers")
     result.add_argument("--stats", type=Path, required=True, help="write speed and counts")
     return result

@@ -27,6 +27,7 @@ import torch
 
 from neft import plugins
 from neft.core import tuned
+from neft.generation import arguments as shared
 from neft.generation import decoding, harness
 from neft.generation.decoding import Answer
 from neft.models import runtime
@@ -86,19 +87,12 @@ def load(args: argparse.Namespace, device: torch.device, chat: bool) -> harness.
     """The model with what tuning changed in it, as lm-eval takes it."""
     spec: Spec = args.spec
     loaded = tuned.load(args.model, args.delta, spec.precision, device, spec.trust_remote_code)
+    examples = files.sha256(args.examples) if args.examples else None
     return harness.Engine(
         loaded.model,
         loaded.tokenizer,
         chat=chat,
-        batch_size=args.batch_size,
-        parts=args.parts,
-        identity={
-            "spec": spec.model_dump(mode="json"),
-            "base_hash": loaded.base_hash,
-            "delta": files.sha256(args.delta) if args.delta else None,
-            "test": files.sha256(args.test),
-            "examples": files.sha256(args.examples) if args.examples else None,
-        },
+        **shared.resumable(args, spec, loaded.base_hash, examples=examples),
     )
 
 
@@ -118,27 +112,13 @@ def output(sample: dict[str, Any], task: ModuleType, answer: Answer | None) -> d
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     result = parser(__doc__, Spec)
-    result.add_argument(
-        "--model", type=Path, required=True, help="base model, a Hugging Face directory"
-    )
-    result.add_argument(
-        "--delta", type=Path, help="what tuning changed in it; without it the untuned model answers"
-    )
-    result.add_argument("--test", type=Path, required=True, help="rows to answer")
+    shared.add_arguments(result)
     result.add_argument("--examples", type=Path, help="rows to show with their answers")
     result.add_argument(
         "--punkt",
         type=Path,
         nargs="+",
         help="NLTK's English sentence model: a wheel or the four files",
-    )
-    result.add_argument("--batch-size", type=int, required=True, help="prompts at once")
-    result.add_argument("--threads", type=int, default=1, help="CPU threads")
-    result.add_argument(
-        "--parts",
-        type=Path,
-        required=True,
-        help="folder to resume from after a kill; removed at success",
     )
     result.add_argument("--outputs", type=Path, required=True, help="write the answers")
     result.add_argument(

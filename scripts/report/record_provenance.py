@@ -92,15 +92,19 @@ def _refuse_damage(path: Path, made: list[provenance.Job], sums: dict[str, dict[
 
 def products(root: Path) -> dict[Path, list[str]]:
     """The results of every run, by the file that says where they come from: its tuning; its outputs
-    and scores.
+    or losses, and scores.
     """
     result = {}
     for record in sorted(root.glob("tune/*/*/*/*/chosen/delta.json")):
         result[record.with_name("provenance.json")] = [record, record.with_suffix(".safetensors")]
-    for outputs in sorted(root.glob("generate/*/*/*/*/*.jsonl")):
-        run = outputs.relative_to(root / "generate").with_suffix("")
-        of_run = sorted((root / "score" / run).glob("*.json"))
-        result[(root / "score" / run).with_name(f"{run.name}.provenance.json")] = [outputs, *of_run]
+    answers: dict[Path, list[Path]] = {}
+    for stage in (root / "generate", root / "losses"):
+        for rows in sorted(stage.glob("*/*/*/*/*.jsonl")):
+            answers.setdefault(rows.relative_to(stage).with_suffix(""), []).append(rows)
+    for place, rows_of_run in answers.items():
+        scores = root / "score" / place
+        target = scores.with_name(f"{place.name}.provenance.json")
+        result[target] = [*rows_of_run, *sorted(scores.glob("*.json"))]
     return {target: list(map(str, some)) for target, some in result.items()}
 
 

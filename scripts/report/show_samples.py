@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
 
     spec: Spec = args.spec
-    groups = runs.group(spec.runs)
+    groups = runs.group([one for one in spec.runs if one.generated])
     lead = "Test rows drawn at random. A number beside an output is its own score."
     body = SEARCH + "".join(section(args.results, group, spec) for group in groups) + SCRIPT
     files.write_text(args.page, page(spec.title, lead, body, STYLE))
@@ -91,6 +91,7 @@ def section(root: str, group: runs.Group, spec: Spec) -> str:
     scores: dict[str, list[str]] = {}
     for one in first(group):
         paths = runs.paths(root, one)
+        assert paths.outputs, one.method  # only runs that have outputs are shown
         outputs[one.method] = files.read_rows(paths.outputs)
         if metric:
             score = runs.read(paths.scores[metric], "segments", "title", "decimals")

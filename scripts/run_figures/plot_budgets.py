@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for axis, group in zip(line, groups, strict=False):
             draw(
                 axis,
-                {row.method: row for row in rows(args.results, group, baseline)},
+                {row.method: row for row in rows(args.results, group)},
                 series,
                 baseline,
             )

@@ -30,7 +30,6 @@ class Spec(Strict):
     """What is drawn; of several metrics the first."""
 
     runs: Runs
-    baseline: str
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -43,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     style = figures.styles(method for group in groups for method in group.methods)
     figure, axes = figures.panels(len(groups), len(COSTS), 4.0, 3.6, sharey="row", sharex="col")
     for line, group in zip(axes, groups, strict=True):
-        table = rows(args.results, group, spec.baseline)
+        table = rows(args.results, group)
         for axis, cost in zip(line, COSTS, strict=True):
             draw(axis, table, cost, style)
         line[0].set_ylabel(f"{next(iter(table[0].results.values())).title}, 95 % interval")

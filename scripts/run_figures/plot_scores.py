@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec: Spec = args.spec
     baseline = spec.baseline
     groups = runs.group(spec.runs)
-    tables = [rows(args.results, group, baseline) for group in groups]
+    tables = [rows(args.results, group) for group in groups]
     metrics = [
         list(dict.fromkeys(name for row in table for name in row.results)) for table in tables
     ]

@@ -163,3 +163,13 @@ def generate_arguments(
         *("--batch-size", str(batch_size), "--parts", str(out / "parts")),
         *("--outputs", str(out / "outputs.jsonl"), "--stats", str(out / "stats.json")),
     ]
+
+
+def losses_arguments(inputs: Inputs, out: Path, batch_size: int = 4) -> list[str]:
+    """The command line of measure_losses.py, of the untuned model; outputs go to `out`."""
+    spec = {"task": TASK, "precision": "float32"}
+    return [
+        *("--spec", json.dumps(spec), "--model", str(inputs.model), "--test", str(inputs.test)),
+        *("--batch-size", str(batch_size), "--parts", str(out / "parts")),
+        *("--losses", str(out / "losses.jsonl")),
+    ]

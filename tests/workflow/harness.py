@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,14 @@ from typing import Any
 
 import yaml
 
+from neft.results import provenance
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPUTING = (
     "train_probe",
     "tune_model",
     "generate_outputs",
+    "measure_losses",
     "run_benchmark",
     "sum_gradients",
     "read_states",
@@ -56,6 +60,7 @@ class Workflow:
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, folder / part)
+        shutil.copy(Path(__file__).parent / "watch/sitecustomize.py", folder)
         self.configure(config)
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -85,6 +90,29 @@ class Workflow:
         )
         assert not check or result.returncode == 0, result.stdout[-8000:]
         return result
+
+    def undeclared_reads(self) -> set[tuple[str, str]]:
+        """(script, file) of every file below `results/` that a job read without having it, or the
+        folder it lies in, among its inputs or outputs: it may be read before it is written.
+
+        The record of provenance reads what Snakemake's notes name, after everything else.
+        """
+        notes = provenance.notes(self.folder / ".snakemake/metadata", "results/")
+        found = set()
+        for file in (self.folder / ".reads").glob("*.json"):
+            arguments, read = json.loads(file.read_text())
+            rule = Path(arguments[0]).stem
+            made = [notes[one] for one in arguments if one in notes and notes[one]["rule"] == rule]
+            if not made or rule == "record_provenance":
+                continue
+            written = [path for path, note in notes.items() if note["log"] == made[0]["log"]]
+            known = set(map(Path, (*made[0]["input"], *written)))
+            for path in map(Path, read):
+                inside = {path, *path.parents}
+                own = any(part.startswith(".") or part.endswith(".parts") for part in path.parts)
+                if not own and "checkpoints" not in path.parts and not inside & known:
+                    found.add((arguments[0], str(path)))
+        return found
 
     def would_run(self, *arguments: str) -> set[str]:
         """The jobs of a dry run, each as "rule" or "rule wildcard" with the wildcards that tell

@@ -256,6 +256,12 @@ def test_a_cut_of_the_miniature_runs_every_rule(finished_cut):
     assert ran - {"all"} == there - ELSEWHERE
 
 
+def test_every_job_reads_only_what_it_waits_for(finished_cut):
+    """A job that reads what no rule names may come before it is written."""
+    assert list((finished_cut.folder / ".reads").iterdir()), "nothing was watched"
+    assert finished_cut.undeclared_reads() == set()
+
+
 def test_every_table_comes_out_of_the_cut_in_every_format(finished_cut):
     tables = finished_cut.folder / "results/miniature/tables"
     for number in range(1, 8):

@@ -107,6 +107,11 @@ def test_every_job_leaves_a_log_and_a_benchmark(finished):
         assert any(name.endswith("benchmark.tsv") for name in found), folder
 
 
+def test_every_job_reads_only_what_it_waits_for(finished):
+    assert list((finished.folder / ".reads").iterdir()), "nothing was watched"
+    assert finished.undeclared_reads() == set()
+
+
 def test_without_a_gpu_jobs_that_compute_have_all_cores_and_take_turns(finished):
     notes = provenance.notes(finished.folder / ".snakemake/metadata", "results/").values()
     computing = {

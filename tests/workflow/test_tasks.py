@@ -101,10 +101,10 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """The results of one run of all tasks."""
     folder = tmp_path_factory.mktemp("tasks")
     tests = {
-        "nli-en": ["nli-en", "nli-fr"],
-        "sum-en": ["sum-en", "sum-fr"],
-        "alpaca": ["alpaca", "chats"],
-        "chats": ["chats"],
+        "nli-en": (["nli-en", "nli-fr"], ["accuracy"]),
+        "sum-en": (["sum-en", "sum-fr"], ["chrf"]),
+        "alpaca": (["alpaca", "chats"], ["chrf"]),
+        "chats": (["chats"], ["loss"]),
     }
     config = {
         "name": "tiny",
@@ -117,16 +117,20 @@ def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
         "methods": METHODS,
         "training": {"epochs": 1, "batch_size": 8, "evaluations": 1, "precision": "float32"},
         "generation": {"max_new_tokens": 8, "batch_size": 4},
-        "metrics": {"chrf": {"kind": "chrf", "bootstrap": 100}, "accuracy": {"kind": "accuracy"}},
+        "metrics": {
+            "chrf": {"kind": "chrf", "bootstrap": 100},
+            "accuracy": {"kind": "accuracy"},
+            "loss": {"kind": "loss", "bootstrap": 100},
+        },
         "experiments": [
             {
                 "model": "tiny",
                 "train": train,
                 "test": test,
                 "methods": list(METHODS),
-                "metrics": ["accuracy" if "nli" in train else "chrf"],
+                "metrics": metrics,
             }
-            for train, test in tests.items()
+            for train, (test, metrics) in tests.items()
         ],
         "report": {"baseline": "full", "samples": 3},
     }
@@ -139,17 +143,30 @@ def test_every_pair_of_training_and_test_set_is_in_the_table(done: Path):
     with (done / "tables/main.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "full"]
     found = {
-        (row["dataset"], row["test"]): (bool(row["accuracy"]), bool(row["chrf"])) for row in rows
+        (row["dataset"], row["test"]): {m for m in ("accuracy", "chrf", "loss") if row[m]}
+        for row in rows
     }
     assert found == {
-        ("nli-en", "nli-en"): (True, False),
-        ("nli-en", "nli-fr"): (True, False),
-        ("sum-en", "sum-en"): (False, True),
-        ("sum-en", "sum-fr"): (False, True),
-        ("alpaca", "alpaca"): (False, True),
-        ("alpaca", "chats"): (False, True),
-        ("chats", "chats"): (False, True),
+        ("nli-en", "nli-en"): {"accuracy"},
+        ("nli-en", "nli-fr"): {"accuracy"},
+        ("sum-en", "sum-en"): {"chrf"},
+        ("sum-en", "sum-fr"): {"chrf"},
+        ("alpaca", "alpaca"): {"chrf"},
+        ("alpaca", "chats"): {"chrf"},
+        ("chats", "chats"): {"loss"},
     }
+
+
+def test_where_every_metric_reads_losses_nothing_is_generated(done: Path):
+    assert not (done / "generate/tiny/chats/full/seed1/chats.jsonl").exists()
+    rows = read_rows(done / "losses/tiny/chats/full/seed1/chats.jsonl")
+    score = read_json(done / "score/tiny/chats/full/seed1/chats/loss.json")
+    assert score["value"] == pytest.approx(
+        sum(row["loss"] for row in rows) / sum(row["tokens"] for row in rows)
+    )
+    compared = comparisons.load(done, "tiny", "chats", "chats", "loss")
+    assert not compared.higher_is_better
+    assert "tuned on chats" not in (done / "samples/samples.html").read_text(encoding="utf-8")
 
 
 def test_likelihoods_of_all_labels_are_kept_in_both_languages(done: Path):
@@ -177,7 +194,7 @@ def test_prompts_of_instructions_and_chats_become_sources(done: Path):
     ]
     assert {source.startswith("In French\n") for source in sources} == {True, False}
     chats = [
-        row["source"] for row in read_rows(done / "generate/tiny/chats/full/seed1/chats.jsonl")
+        row["source"] for row in read_rows(done / "generate/tiny/alpaca/full/seed1/chats.jsonl")
     ]
     assert any(source.endswith("\nuser: Again") for source in chats) and all(
         source.startswith("user: ") for source in chats

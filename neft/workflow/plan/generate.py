@@ -48,6 +48,18 @@ class GeneratePlan(Stage):
         """The script (which can apply any kind of delta) and the task."""
         return code("generate_outputs", module("tasks", self.config.datasets[w.test].task))
 
+    def measure_losses(self, w: Wildcards) -> str:
+        """The prompts and the precision."""
+        return spec(
+            **self.trust(w),
+            task=plain(self.config.datasets[w.test].task),
+            precision=self.config.generation.precision,
+        )
+
+    def measure_losses_code(self, w: Wildcards) -> str:
+        """The script (which can apply any kind of delta) and the task."""
+        return code("measure_losses", module("tasks", self.config.datasets[w.test].task))
+
     def run_benchmark_inputs(self, w: Wildcards) -> dict[str, Any]:
         """As for generation, and what the benchmark itself reads: the data set of its examples, its
         sentence model. A wheel is ancient(), its record is compared.

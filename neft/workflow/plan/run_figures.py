@@ -9,7 +9,7 @@ from typing import Any
 
 from neft.config.figure_uses import tests
 from neft.config.figures import Budgets, Losses
-from neft.results.runs import UNTUNED, Run, files_of, to_spec
+from neft.results.runs import Run, files_of, to_spec
 from neft.workflow.params import Stage, Wildcards, plain, spec
 from neft.workflow.plan.runs import RunPlan
 
@@ -53,17 +53,9 @@ class RunFigurePlan(Stage):
         """The runs of one model on one training set, beside those of the untuned model on the same
         test sets.
         """
-        experiments = [e for e in self.config.experiments if (e.model, e.train) == (model, train)]
-        untuned = {(method, test) for e in experiments for method in e.methods for test in e.test}
-        return [
-            run
-            for run in self.planned.all()
-            if run.model == model
-            and (
-                run.dataset == train
-                or (run.dataset == UNTUNED and (run.method, run.test) in untuned)
-            )
-        ]
+        return self.planned.of(
+            e for e in self.config.experiments if (e.model, e.train) == (model, train)
+        )
 
     def loss_runs(self, name: str) -> list[tuple[str, list[Run]]]:
         """The tunings that each row of a figure of losses shows, whatever they are tested on."""
@@ -101,7 +93,7 @@ class RunFigurePlan(Stage):
         return self._files(self.runs(w.model, w.dataset), "scores", "metrics", "trials")
 
     def plot_scores(self, w: Wildcards) -> str:
-        """The runs, and the method that the others are compared with."""
+        """The runs, and the method that a line marks."""
         return self._shown(self.runs(w.model, w.dataset))
 
     def cost_runs(self, w: Wildcards) -> list[Run]:
@@ -113,8 +105,8 @@ class RunFigurePlan(Stage):
         return self._files(self.cost_runs(w), "scores", "metrics", "trials")
 
     def plot_costs(self, w: Wildcards) -> str:
-        """As for the scores."""
-        return self._shown(self.cost_runs(w))
+        """The runs."""
+        return spec(runs=to_spec(self.cost_runs(w)))
 
     def plot_losses_inputs(self, w: Wildcards) -> list[str]:
         """The histories of all rows' tunings."""

@@ -19,7 +19,7 @@ from neft.results.runs import UNTUNED, Run
 from neft.workflow import claims
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.data import files_in
-from neft.workflow.plan.runs import RunPlan
+from neft.workflow.plan.runs import RunPlan, reads_of
 
 
 class Place(NamedTuple):
@@ -63,9 +63,10 @@ class ScorePlan(Stage):
         return spec(**plugins.load("metrics", metric.kind).predict_spec(metric))
 
     def score_outputs_inputs(self, w: Wildcards) -> dict[str, Path]:
-        """The scores of segments, for a metric that reads them."""
+        """What the metric scores, and the scores of segments, for one that reads them."""
         path = self.segments(w, w.test, w.metric)
-        return {"segments": path} if path else {}
+        scored = {"outputs": self.scored(w, w.test, w.metric)}
+        return scored | ({"segments": path} if path else {})
 
     def score_outputs(self, w: Wildcards) -> str:
         """The metric and the language that it tokenizes."""
@@ -120,7 +121,7 @@ class ScorePlan(Stage):
         """
         runs = self._compared(w)
         segments = [path for run in runs if (path := self.segments(run, w.test, w.metric))]
-        outputs = {"outputs": [self.layout.outputs(run, w.test) for run in runs]}
+        outputs = {"outputs": [self.scored(run, w.test, w.metric) for run in runs]}
         return outputs | ({"segments": segments} if segments else {})
 
     def compare_methods(self, w: Wildcards) -> str:
@@ -140,7 +141,7 @@ class ScorePlan(Stage):
         pairs = self.pairs[Place(w.model, w.dataset, w.test, w.metric)]
         methods = {method for pair in pairs for method in pair}
         found = {
-            replace(run, metrics=()): None
+            replace(run, metrics=(), generated=False): None
             for run in self.runs.all()
             if (run.model, run.test) == (w.model, w.test)
             and run.dataset in (w.dataset, UNTUNED)
@@ -148,10 +149,15 @@ class ScorePlan(Stage):
         }
         return list(found)
 
-    def segments(self, run: Any, test: str, metric: str) -> Path | None:
-        """The scores of a run's segments, for a metric that reads them from another rule. run: any
-        wildcards of its place.
+    def scored(self, run: Any, test: str, metric: str) -> Path:
+        """The rows that a metric scores: a run's outputs or its losses. run: any wildcards of its
+        place.
         """
-        plugin = plugins.load("metrics", self.config.metrics[metric].kind)
-        reads = getattr(plugin, "READS", ())
+        reads = reads_of(self.config.metrics[metric])
+        place = self.layout.losses if "losses" in reads else self.layout.outputs
+        return place(run, test)
+
+    def segments(self, run: Any, test: str, metric: str) -> Path | None:
+        """The scores of a run's segments, for a metric that reads them from another rule."""
+        reads = reads_of(self.config.metrics[metric])
         return self.layout.segments(run, test, metric) if "segments" in reads else None

@@ -22,7 +22,7 @@ def root(tmp_path_factory):
 
 
 def test_drawn_twice_the_figure_is_the_same_bytes(root, chosen, tmp_path):
-    spec = json.dumps({"runs": chosen, "baseline": "full"})
+    spec = json.dumps({"runs": chosen})
     for name in "xy":
         paths = ["--png", str(tmp_path / f"{name}.png"), "--pdf", str(tmp_path / f"{name}.pdf")]
         plot_costs.main(["--spec", spec, "--results", str(root), *paths])

@@ -179,3 +179,15 @@ def test_standard_errors_and_details_are_means_over_seeds_and_notes_those_of_any
         {"recall": 25.0},
         ("a", "b"),
     )
+
+
+def test_figures_wait_for_no_comparison(tmp_path):
+    """Their jobs may run before any comparison is written."""
+    tuned = [
+        finish(tmp_path, Run("m", "d", method, method, 1, "t", ("bleu",)))
+        for method in ("full", "neft")
+    ]
+    (group,) = runs.group(tuned)
+    assert [row.results["bleu"].comparison for row in summary.rows(tmp_path, group)] == [None] * 2
+    with pytest.raises(NeftError, match=r"compare/m/d/t/bleu\.json"):
+        summary.rows(tmp_path, group, "full")

@@ -90,3 +90,14 @@ def test_a_record_without_a_needed_key_is_named(tmp_path):
     (tmp_path / "score.json").write_text('{"value": 1}', encoding="utf-8")
     with pytest.raises(NeftError, match=r"score\.json: the key 'low' is missing"):
         runs.read(tmp_path / "score.json", "value", "low")
+
+
+def test_beside_tuned_runs_the_untuned_model_has_their_metrics_alone():
+    """It may have been scored by others too, for another training set."""
+    base = Run("m", runs.UNTUNED, "base", "base", 0, "t", ("accuracy", "bleu"))
+    group = next(one for one in runs.group([base, TUNED]) if one.dataset == "d")
+    assert [run.metrics for run in group.methods["base"]] == [("bleu",)]
+
+
+def test_nothing_is_generated_for_a_run_of_losses():
+    assert runs.paths("R", Run("m", "d", "neft", "neft", 2, "t", ("loss",), False)).outputs is None

@@ -9,7 +9,7 @@ from neft import plugins
 from neft.data import encode
 from neft.models import runtime
 from neft.storage.files import read_rows
-from neft.training.loss import completion_loss
+from neft.training.loss import completion_loss, row_losses
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +90,22 @@ def test_the_head_is_as_before_afterwards(tiny_model: Path, batch: dict[str, tor
     model = runtime.load_model(tiny_model, "float32")[0]
     completion_loss(model, batch["input_ids"], batch["labels"])
     assert model(input_ids=batch["input_ids"]).logits.shape == (*batch["input_ids"].shape, 384)
+
+
+def test_the_losses_of_rows_are_those_of_each_row_alone(
+    tiny_model: Path, batch: dict[str, torch.Tensor]
+):
+    model = runtime.load_model(tiny_model, "float32")[0]
+    losses, tokens, right = row_losses(model, batch["input_ids"], batch["labels"])
+    logits = model(input_ids=batch["input_ids"]).logits
+    for row, length in enumerate(batch["lengths"].tolist()):
+        labels = batch["labels"][row, :length]
+        answer = labels != encode.IGNORED
+        alone = {"input_ids": batch["input_ids"][row : row + 1, :length], "labels": labels[None]}
+        torch.testing.assert_close(losses[row] / tokens[row], model(**alone).loss)
+        assert tokens[row] == answer.sum()
+        likeliest = logits[row, : length - 1].argmax(-1)
+        assert right[row] == (likeliest == labels[1:])[answer[1:]].sum()
+    total, count = completion_loss(model, batch["input_ids"], batch["labels"])
+    torch.testing.assert_close(losses.sum(), total)
+    assert tokens.sum() == count

@@ -109,7 +109,7 @@ def test_duels_are_compared_in_every_metric_on_every_test_set():
     }
     plan = ScorePlan(RunPlan(load(experiments=[experiment], tables={"t7": table})))
     assert {place[2:] for place in plan.pairs} == {
-        (test, m) for test in ("ui-en-fr", "other") for m in ("bleu", "chrf")
+        (test, m) for test in ("ui-en-fr", "other") for m in ("bleu", "chrf", "loss")
     }
     place = Place("smollm2-135m-instruct", "ui-en-fr", "other", "bleu")
     assert {("neft", "lora"), ("neft", "embed")} < set(plan.pairs[place])
