@@ -135,14 +135,17 @@ rule overlap_masks:
     params:
         spec=ANALYSE.overlap_masks,
         code=code("overlap_masks"),
+        references=lambda w, input: options(input, "references"),
     shell:
         r"""
         PYTHONPATH=. python scripts/analyse/overlap_masks.py \
             --spec {params.spec:q} \
+            --model {input.model:q} \
             --first {input.first:q} \
             --second {input.second:q} \
             --csv {output.csv:q} \
             --markdown {output.markdown:q} \
             --latex {output.latex:q} \
-            --html {output.html:q} |& tee {log:q}
+            --html {output.html:q} \
+            {params.references:q} |& tee {log:q}
         """

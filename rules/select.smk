@@ -11,11 +11,11 @@ SELECT = SelectPlan(CONFIG)
 
 
 wildcard_constraints:
-    step="|-step[0-9]+",
+    variant="(-noise|-shuffled)?(-step[0-9]+)?",
 
 
 rule train_probe:
-    """Full fine-tuning for a few steps, kept in float32; for masks of an early step up to that one."""
+    """Full fine-tuning for a few steps, kept in float32; for masks of an early step up to that one. Of a control on other rows."""
     input:
         unpack(MODEL.inputs),
         train="results/{name}/data/{dataset}/train.jsonl",
@@ -23,14 +23,14 @@ rule train_probe:
     output:
         # Only its distances from the base model are needed, so it goes as soon as these exist.
         folder=(directory if CONFIG.probe.keep else lambda path: temp(directory(path)))(
-            "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/model"
+            "results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/model"
         ),
-        metrics="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/metrics.json",
-        history="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/history.jsonl",
+        metrics="results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/metrics.json",
+        history="results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/history.jsonl",
     log:
-        "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/probe.log",
+        "results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/probe.log",
     benchmark:
-        "results/{name}/probe/{model}/{dataset}/seed{seed}{step}/benchmark.tsv"
+        "results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/benchmark.tsv"
     conda:
         "../envs/main.yaml"
     threads: THREADS * RANKS["train_probe"]
@@ -61,14 +61,14 @@ rule compare_neurons:
     """How far every neuron turned and moved from the base model to the probe."""
     input:
         unpack(MODEL.inputs),
-        probe="results/{name}/probe/{model}/{dataset}/seed{seed}{step}/model",
+        probe="results/{name}/probe/{model}/{dataset}/seed{seed}{variant}/model",
     output:
-        distances="results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.safetensors",
-        norms="results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.norms.safetensors",
+        distances="results/{name}/similarity/{model}/{dataset}/seed{seed}{variant}.safetensors",
+        norms="results/{name}/similarity/{model}/{dataset}/seed{seed}{variant}.norms.safetensors",
     log:
-        "results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.log",
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}{variant}.log",
     benchmark:
-        "results/{name}/similarity/{model}/{dataset}/seed{seed}{step}.benchmark.tsv"
+        "results/{name}/similarity/{model}/{dataset}/seed{seed}{variant}.benchmark.tsv"
     conda:
         "../envs/main.yaml"
     threads: THREADS
@@ -122,6 +122,39 @@ rule sum_gradients:
         """
 
 
+rule read_activations:
+    """How strongly the base model's neurons answer to the train rows."""
+    input:
+        unpack(MODEL.inputs),
+        train="results/{name}/data/{dataset}/train.jsonl",
+    output:
+        activations="results/{name}/activation/{model}/{dataset}.safetensors",
+    log:
+        "results/{name}/activation/{model}/{dataset}.log",
+    benchmark:
+        "results/{name}/activation/{model}/{dataset}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: THREADS
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=SELECT.read_activations,
+        code=SELECT.read_activations_code,
+    shell:
+        r"""
+        PYTHONPATH=. python -m neft.workflow.gpus {resources.gpu} python scripts/select/read_activations.py \
+            --spec {params.spec:q} \
+            --model {input.model:q} \
+            --model-record {input.model_record:q} \
+            --train {input.train:q} \
+            --threads {threads} \
+            --activations {output.activations:q} |& tee {log:q}
+        """
+
+
 rule read_states:
     """What the base model makes of prompts with a known class: each layer's mean hidden states."""
     input:
@@ -161,7 +194,6 @@ rule select_neurons:
     """Rank the neurons by one selector and keep the budget's share."""
     input:
         unpack(SELECT.select_neurons_inputs),
-        model_record="results/{name}/model/{model}.json",
     output:
         mask="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.safetensors",
         record="results/{name}/mask/{model}/{dataset}/seed{seed}/{mask}.json",
@@ -178,13 +210,21 @@ rule select_neurons:
         spec=SELECT.select_neurons,
         code=SELECT.select_neurons_code,
         reads=lambda w, input: options(
-            input, "distances", "norms", "gradients", "states", "weights", "masks"
+            input,
+            "distances",
+            "references",
+            "norms",
+            "gradients",
+            "activations",
+            "states",
+            "masks",
         ),
     shell:
         r"""
         PYTHONPATH=. python scripts/select/select_neurons.py \
             --spec {params.spec:q} \
             --seed {wildcards.seed} \
+            --model {input.model:q} \
             --model-record {input.model_record:q} \
             --mask {output.mask:q} \
             --record {output.record:q} \

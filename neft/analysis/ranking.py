@@ -12,6 +12,7 @@ Llama-2-7B's 704,512 places. *Suppressed* (6.2): strongly affected, and fell. *I
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,14 @@ def buckets(pair: RankedPair, edges: Sequence[float]) -> list[Bucket]:
         )
         result.append(Bucket(low, high, end - start, *means))
     return result
+
+
+def unrelated(neurons: int, threshold: float) -> float:
+    """How many of so many neurons lie more than `threshold` places apart in two rankings that have
+    nothing to do with each other, on average: (1 - f)² of them, f the threshold as a share.
+    """
+    places = math.floor(threshold)
+    return max(0, neurons - places) * max(0, neurons - places - 1) / neurons
 
 
 def categories(pair: RankedPair, threshold: float) -> Categories:

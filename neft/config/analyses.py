@@ -76,6 +76,11 @@ class MaskPair(Strict):
     """The first mask."""
     b: MaskSide
     """The second mask."""
+    references: tuple[Name, ...] = ()
+    """Keys of `masks` that know nothing of the task, of the same size, found for the analysis' data
+    set: the two have more in common than chance if they share more with each other than either does
+    with any of these. Best are `norm` (the smallest) and a probe on noise.
+    """
 
 
 class Threshold(Strict):

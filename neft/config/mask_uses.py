@@ -69,7 +69,7 @@ def shown(config: Config, model: str, train: str, reading: str | None = None) ->
     """The masks that methods train on one dataset, by the names that figures show.
 
     reading: only those whose selector reads this, and of "distances" only those of the probe's end
-    on this very dataset.
+    on this very dataset, with the first seed.
     """
     found: dict[str, Use] = {}
     for experiment in config.experiments:
@@ -79,15 +79,34 @@ def shown(config: Config, model: str, train: str, reading: str | None = None) ->
             use = of_method(config, method, train)
             if use is None or (reading and reading not in reads(config, use.mask)):
                 continue
-            if reading == "distances" and (use.dataset != train or step(config, use.mask)):
+            other = use.dataset != train or variant(config, use.mask)
+            first = config.seeds[0]
+            if reading == "distances" and (other or seed(config, use.mask, first) != first):
                 continue
             found[use.mask if use.dataset == train else f"{use.mask} ({use.dataset})"] = use
     return found
 
 
-def step(config: Config, mask: str) -> str:
+def variant(config: Config, mask: str, control: str | None = None) -> str:
     """What the paths of a mask's probe have behind the seed: nothing, or "-step8" where it looks at
-    an early step.
+    an early step, "-noise" where the probe is a control; both, in the order "-noise-step8".
+
+    control: that of another probe which the mask looks at too.
     """
-    early = getattr(config.masks[mask], "step", None)
-    return f"-step{early}" if early and early != config.probe.steps else ""
+    settings = config.masks[mask]
+    kind = control or getattr(settings, "probe", "task")
+    early = getattr(settings, "step", None)
+    return ("" if kind == "task" else f"-{kind}") + (
+        f"-step{early}" if early and early != config.probe.steps else ""
+    )
+
+
+def early(config: Config, mask: str) -> bool:
+    """Whether a mask looks at a step of the probe before its last."""
+    return "-step" in variant(config, mask)
+
+
+def seed(config: Config, mask: str, run: Any) -> Any:
+    """The seed of what finds a mask: its own, or that of the run."""
+    own = getattr(config.masks[mask], "seed", None)
+    return run if own is None else own

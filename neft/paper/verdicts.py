@@ -43,7 +43,7 @@ CLAIMS = {
     "reversed": "Neurons of low similarity do better than those of high similarity",
     "early": "Neurons that an early step of the probe finds do as well",
     "transferred": "Neurons that were found on another data set do as well",
-    "overlap": "Masks of other data or steps overlap more than by chance",
+    "overlap": "Masks of other data or steps overlap more than masks that know nothing of the task",
     "faster": "NeFT needs fewer steps to the same dev loss",
 }
 """Every claim, in the order of the page. "As well" is what equivalent says; undecided doesn't."""
@@ -194,13 +194,19 @@ def _same_size(root: Path, place: Group, first: str, second: str) -> bool:
 
 
 def _overlaps(root: Path, name: str) -> Iterator[Verdict]:
-    """Every pair of masks of one analysis: its overlap less what chance gives, over seeds."""
+    """Every pair of masks of one analysis: its overlap less the largest of its references, over
+    seeds.
+    """
     pairs: dict[tuple[str, str], list[float]] = {}
+    beside: dict[tuple[str, str], str] = {}
     for _, row in readers.read(root / "tables" / f"overlap_{name}.csv"):
-        pairs.setdefault((row["a"], row["b"]), []).append(float(row["above_chance"]))
+        pairs.setdefault((row["a"], row["b"]), []).append(float(row["above"]))
+        named = [one.rpartition(" ")[0] for one in row["references"].split("; ") if one]
+        beside[row["a"], row["b"]] = " or ".join(["chance", *named])
     for (a, b), above in pairs.items():
         gain = over_seeds(above)
-        yield Verdict("overlap", name, f"{a} and {b}, overlap less chance", gain, gain.p)
+        less = f"overlap less that of {beside[a, b]}"
+        yield Verdict("overlap", name, f"{a} and {b}, {less}", gain, gain.p)
 
 
 def _convergence(

@@ -53,7 +53,7 @@ class Layout:
         return self.root / "model" / model
 
     def similarity(self, model: str, dataset: str, seed: Any, variant: str = "") -> Path:
-        """How far every neuron turned. variant: of the probe, such as "-step8"."""
+        """How far every neuron turned. variant: of the probe, such as "-step8" or "-noise"."""
         return self.root / "similarity" / model / dataset / f"seed{seed}{variant}.safetensors"
 
     def norms(self, model: str, dataset: str, seed: Any, variant: str = "") -> Path:
@@ -63,6 +63,10 @@ class Layout:
     def gradient(self, model: str, dataset: str, seed: Any, mask: str) -> Path:
         """Sums of gradients for one mask."""
         return self.root / "gradient" / model / dataset / f"seed{seed}" / f"{mask}.safetensors"
+
+    def activations(self, model: str, dataset: str) -> Path:
+        """How strongly the base model's neurons answer to a data set."""
+        return self.root / "activation" / model / f"{dataset}.safetensors"
 
     def states(self, model: str, dataset: str) -> Path:
         """Mean hidden states of the base model."""

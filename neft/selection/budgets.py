@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from neft.core.neurons import Kind, Site, layer_of
 from neft.errors import NeftError
 from neft.schema import Strict
+from neft.training.settings import Control
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,11 @@ class MaskSpec(Strict):
     """
     scope: Scope = "global"
     """Rank all neurons together, or give each `module` or each `layer` its share of the number."""
+    seed: NonNegativeInt | None = None
+    """Seed of what finds the neurons: the probe, the batches, the draw. Default: that of the run, so
+    that every run has neurons of its own. With a seed all runs train the same, and what varies
+    between them is their training.
+    """
 
     @model_validator(mode="after")
     def _one_size(self) -> MaskSpec:
@@ -56,6 +62,10 @@ class ProbedSpec(MaskSpec):
     """The step of the probe after which the model is compared with the base, of the same run of
     `probe.steps` steps. Default: the last.
     """
+    probe: Literal["task"] | Control = "task"
+    """What the probe trains on: the `task`, or as a control `noise` (random tokens in place of all) or
+    `shuffled` (every prompt with another row's answer).
+    """
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,13 @@ class Ranking:
 
     scores: dict[str, Tensor]
     report: dict[str, Any] = field(default_factory=dict)
+
+
+class Ties(NamedTuple):
+    """Neurons with the very score at which a mask is cut, and how many of them it took."""
+
+    tied: int
+    taken: int
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,24 @@ def take(
         ):
             chosen[key] = flag.nonzero().flatten().to(torch.int32)
     return {key: chosen[key] for key in scores}
+
+
+def ties(scores: Mapping[str, Tensor], chosen: Mapping[str, Tensor], scope: str = "global") -> Ties:
+    """The ties at the cut of what `take` chose by these scores, largest first: of all the groups of
+    a scope in which some of the neurons with the lowest score that was taken were left.
+    """
+    import torch
+
+    tied = taken = 0
+    for keys in _groups(scores, scope):
+        inside = torch.cat([scores[key][chosen[key].long()] for key in keys])
+        if not len(inside):
+            continue
+        everyone, lowest = torch.cat([scores[key] for key in keys]), inside.min()
+        there, in_mask = int((everyone == lowest).sum()), int((inside == lowest).sum())
+        if there > in_mask:
+            tied, taken = tied + there, taken + in_mask
+    return Ties(tied, taken)
 
 
 def refill(parts: Sequence[Part]) -> dict[str, Tensor]:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from neft import errors, plugins
 from neft.core import neurons
@@ -14,14 +14,20 @@ from neft.core.mask import NeuronMask
 from neft.core.neurons import Site
 from neft.errors import NeftError
 from neft.models.checkpoint import Checkpoint
-from neft.selection import budgets
+from neft.selection import base_vectors, budgets, explained
 from neft.selection.budgets import MaskSpec, Part
 from neft.selection.similarity import load_scores
 from neft.selection.states import States
 
-SCORES = ("distances", "norms", "gradients")
-FILES = (*SCORES, "states", "weights", "masks")
-"""What a selector may name in READS."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILES = ("distances", "references", "norms", "gradients", "activations", "states", "masks")
+"""What a selector may name in READS, beside "weights"."""
+FEW, MASS = 10, 0.01
+"""More ties than these, a number and a share of the mask's neurons, of which some are taken and some
+are not, are no choice.
+"""
 
 
 class Supply:
@@ -57,6 +63,25 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Model:
+    """The base model that is selected from."""
+
+    record: Mapping[str, Any]
+    weights: Checkpoint
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A mask, and what there is to say of it, as JSON values."""
+
+    mask: NeuronMask
+    report: dict[str, Any]
+    """What its selector reports."""
+    ranking: dict[str, Any] = field(default_factory=dict)
+    """Of a mask by one ranking: what the ranking follows (`explained`) and the `ties` at its cut."""
+
+
+@dataclass(frozen=True)
 class _Ranked:
     """What a selector made of its files."""
 
@@ -65,40 +90,50 @@ class _Ranked:
     report: dict[str, Any]
 
 
-def select(
-    request: Request, record: Mapping[str, Any], supply: Supply, seed: int
-) -> tuple[NeuronMask, dict[str, Any]]:
-    """The mask that is asked for, and what its selector reports (JSON values).
+def select(request: Request, model: Model, supply: Supply, seed: int) -> Selection:
+    """The mask that is asked for.
 
-    record: the base model's. Raises NeftError for more neurons than there are, and for files that
-    are not there or not of this model.
+    Raises NeftError for more neurons than there are, for files that are not there or not of this
+    model, and where the scores do not tell enough neurons apart.
     """
-    spec = request.mask
+    spec, record = request.mask, model.record
     plugin = plugins.load("selectors", spec.kind)
     base = {"base_hash": record["base_hash"], "hidden_size": record["hidden_size"]}
     settings = {**spec.model_dump(mode="json"), "run_seed": seed}
     if request.parts:
-        ranked = [_ranked(part, record, supply, seed) for part in request.parts]
+        ranked = [_ranked(part, model, supply, seed) for part in request.parts]
         sites = {key: site for one in ranked for key, site in one.sites.items()}
         budget_of = [one.part.budget for one in ranked]
         settings["of"] = [part.model_dump(mode="json") for part in request.parts]
         chosen = budgets.refill([one.part for one in ranked])
         mask = NeuronMask(chosen, sites, **base, selector=settings, budget=sum(budget_of))
-        return mask, {"parts": budget_of}
+        return Selection(mask, {"parts": budget_of})
     if "masks" in plugin.READS:
         masks = [_load(path, record) for path in supply.rest("masks")]
-        inputs = _inputs(plugin.READS - {"masks"}, spec.kind, {}, supply) | {"masks": masks}
-        return plugin.combine(inputs, spec, seed), {"parts": [mask.count for mask in masks]}
-    one = _ranked(spec, record, supply, seed)
-    chosen = budgets.take(one.part.scores, one.part.budget, one.part.scope)
+        inputs = _inputs(plugin.READS - {"masks"}, spec, {}, model, supply) | {"masks": masks}
+        mask = plugin.combine(inputs, spec, seed)
+        return Selection(mask, {"parts": [one.count for one in masks]})
+    one = _ranked(spec, model, supply, seed)
+    scores, scope = one.part.scores, one.part.scope
+    chosen = budgets.take(scores, one.part.budget, scope)
+    ties = budgets.ties(scores, chosen, scope)
+    if ties.tied > max(FEW, MASS * one.part.budget):
+        raise NeftError(
+            f"selector {spec.kind}: {ties.tied:,} neurons have the same score, and only"
+            f" {ties.taken:,} of them fit into the mask of {one.part.budget:,}: the scores do not"
+            " tell them apart (was the probe too short, or are rows missing?)"
+        )
     mask = NeuronMask(chosen, one.sites, **base, selector=settings, budget=one.part.budget)
-    return mask, one.report
+    norms = base_vectors.norms(model.weights, one.sites)
+    ranking = {"explained": explained.shares(scores, norms), "ties": ties._asdict()}
+    return Selection(mask, one.report, ranking)
 
 
-def describe(mask: NeuronMask, report: Mapping[str, Any]) -> dict[str, Any]:
+def describe(found: Selection) -> dict[str, Any]:
     """The record of a mask: how it was chosen, its neurons by kind of matrix and by layer, what its
-    selector reports.
+    selector reports and what its ranking follows.
     """
+    mask = found.mask
     return {
         "sha256": mask.sha256,
         "base_hash": mask.base_hash,
@@ -108,37 +143,45 @@ def describe(mask: NeuronMask, report: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": mask.parameters,
         "by_kind": {kind: count._asdict() for kind, count in mask.counts_by_kind().items()},
         "by_layer": {layer: count._asdict() for layer, count in mask.counts_by_layer().items()},
-        "report": dict(report),
+        "report": dict(found.report),
+        **found.ranking,
     }
 
 
-def _ranked(spec: MaskSpec, record: Mapping[str, Any], supply: Supply, seed: int) -> _Ranked:
+def _ranked(spec: MaskSpec, model: Model, supply: Supply, seed: int) -> _Ranked:
     """A selector's scores with the number of neurons that are asked for, the sites, and its
     report.
     """
     kind: str = spec.kind  # type: ignore[attr-defined]  # every plug-in's own field
-    plugin = plugins.load("selectors", kind)
+    plugin, record = plugins.load("selectors", kind), model.record
     sites = neurons.choose(
         neurons.sites_of(record), spec.modules, spec.axis, record["architecture"]
     )
     budget = budgets.budget(spec, sites, record["parameters"], record["architecture"])
-    inputs = _inputs(plugin.READS, kind, sites, supply)
-    ranking = plugin.rank(inputs, sites, spec, seed)
+    ranking = plugin.rank(_inputs(plugin.READS, spec, sites, model, supply), sites, spec, seed)
     return _Ranked(Part(ranking.scores, budget, spec.scope), sites, ranking.report)
 
 
 def _inputs(
-    reads: Collection[str], kind: str, sites: Mapping[str, Site], supply: Supply
+    reads: Collection[str], spec: Any, sites: Mapping[str, Site], model: Model, supply: Supply
 ) -> dict[str, Any]:
-    """What a selector of this kind looks at, from the next file of each sort."""
-    return {what: _read(what, supply.next(what, kind), sites) for what in FILES if what in reads}
+    """What a selector with these settings looks at, from the next files of each sort."""
+    found: dict[str, Any] = {"weights": model.weights} if "weights" in reads else {}
+    for what in FILES:
+        if what not in reads:
+            continue
+        if what == "states":
+            found[what] = States.load(supply.next(what, spec.kind))
+        elif what == "activations":  # of its own data set, and of those that it is compared with
+            paths = [supply.next(what, spec.kind) for _ in (None, *spec.datasets)]
+            found[what] = [_scores(what, path, sites) for path in paths]
+        else:
+            found[what] = _scores(what, supply.next(what, spec.kind), sites)
+    return found
 
 
-def _read(what: str, path: str, sites: Mapping[str, Site]) -> Any:
-    if what == "states":
-        return States.load(path)
-    if what == "weights":
-        return Checkpoint(path)
+def _scores(what: str, path: str, sites: Mapping[str, Site]) -> dict[str, Tensor]:
+    """The numbers of a file, one for each neuron of the sites."""
     scores = load_scores(path)
     for key, site in sites.items():
         if key not in scores or len(scores[key]) != site.count:

@@ -92,6 +92,10 @@ class Training(Strict):
         return self
 
 
+Control = Literal["noise", "shuffled"]
+"""What a probe may train on in place of a task's rows (`neft.training.controls`)."""
+
+
 class Probe(Strict):
     """The short full fine-tuning that shows which neurons a task moves; everything else is taken
     from `training`.

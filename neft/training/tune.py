@@ -17,9 +17,9 @@ from neft.core.mask import NeuronMask
 from neft.data import encode
 from neft.models import runtime
 from neft.storage import files
-from neft.training import trainer
+from neft.training import controls, trainer
 from neft.training.checkpoints import Progress
-from neft.training.settings import Method, Training
+from neft.training.settings import Control, Method, Training
 from neft.training.trainer import Run, Schedule
 
 
@@ -52,6 +52,8 @@ class TuneSettings:
     """The `Spec` of a plug-in of `neft/data/tasks/`."""
     seed: int
     schedule: Schedule = field(default_factory=Schedule)
+    control: Control | None = None
+    """What is trained on in place of the task's rows."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class RunIdentity:
             "training": settings.training.model_dump(mode="json"),
             "steps": settings.schedule.steps,
             "stop": settings.schedule.stop,
+            "control": settings.control,
         }
 
 
@@ -188,6 +191,10 @@ def _examples(
     dev, of_dev = encode.examples(
         tokenizer, files.read_rows(inputs.dev), task, spec, stops, longest
     )
+    if settings.control:
+        special = set(tokenizer.all_special_ids)
+        words = [token for token in range(len(tokenizer)) if token not in special]
+        train = controls.replaced(settings.control, train, words, settings.seed)
     return train, dev, {"train": of_train, "dev": of_dev}
 
 

@@ -69,16 +69,22 @@ def _plain(config: Config, use: Use, train: str) -> bool:
     own = all(
         part.dataset == train or "masks" in mask_uses.reads(config, part.mask) for part in parts
     )
-    return own and not _early(config, use) and not set(CONTROLS) & _kinds(config, use)
+    controls = set(CONTROLS) & _kinds(config, use) or any(_control(config, p) for p in parts)
+    return own and not _early(config, use) and not controls
 
 
 def _similar(config: Config, use: Use) -> bool:
-    """Whether a mask is the publication's own: of the neurons that the probe turned most."""
-    return bool(config.masks[use.mask].kind == "similarity")
+    """Whether a mask is the publication's own: of the neurons that the task's probe turned most."""
+    return bool(config.masks[use.mask].kind == "similarity") and not _control(config, use)
+
+
+def _control(config: Config, use: Use) -> bool:
+    """Whether a mask's probe has not seen the task."""
+    return bool(getattr(config.masks[use.mask], "probe", "task") != "task")
 
 
 def _early(config: Config, use: Use) -> bool:
-    return any(mask_uses.step(config, part.mask) for part in mask_uses.closure(config, use))
+    return any(mask_uses.early(config, part.mask) for part in mask_uses.closure(config, use))
 
 
 def _kinds(config: Config, use: Use) -> set[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from neft.config import loader, mask_uses, overlay, table_uses
+from neft.config.analyses import MaskSide
 from neft.config.model import Config, Experiment
 from neft.errors import NeftError
 from neft.results.layout import Layout
@@ -59,8 +60,8 @@ limit of 1,280 as well.
 
 @dataclass(frozen=True)
 class Job:
-    """One job that computes. `what`: the trial, the test set, the sample, or the step at which a
-    probe ends (0: the last).
+    """One job that computes. `what`: the trial, the test set, the sample, or the variant of a
+    probe.
     """
 
     kind: Literal["probe", "tune", "generate", "rank"]
@@ -68,7 +69,7 @@ class Job:
     dataset: str
     method: str
     seed: int
-    what: str | int
+    what: str
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class Estimate:
             job
             for overlap in overlaps
             for pair in overlap.pairs
-            for side in (pair.a, pair.b)
+            for side in (pair.a, pair.b, *(MaskSide(mask=mask) for mask in pair.references))
             for seed in ([side.seed] if side.seed else self.config.seeds)
             for job in self._probes(
                 mask_uses.Use(side.mask, side.dataset or overlap.dataset), overlap.model, seed
@@ -193,11 +194,12 @@ class Estimate:
                 model,
                 part.dataset,
                 "probe",
-                seed,
-                int(mask_uses.step(self.config, part.mask).removeprefix("-step") or 0),
+                mask_uses.seed(self.config, part.mask, seed),
+                mask_uses.variant(self.config, part.mask, control),
             )
             for part in mask_uses.closure(self.config, use)
             if {"distances", "norms"} & mask_uses.reads(self.config, part.mask)
+            for control in {None, getattr(self.config.masks[part.mask], "against", None)}
         }
 
     def cost(self, job: Job) -> Cost:
@@ -224,19 +226,20 @@ class Estimate:
             )
         if job.kind == "rank":
             read = self.config.analyses.utilization
-            rows = getattr(self.config.datasets[str(job.what)].splits, read.split)
-            tokens = min(read.rows or rows, rows) * self._tokens(str(job.what))
+            rows = getattr(self.config.datasets[job.what].splits, read.split)
+            tokens = min(read.rows or rows, rows) * self._tokens(job.what)
             reading, correlating = ranking_operations(size, read.modules, read.against, tokens)
             # Correlations are products in float32, at a tenth of the speed or less.
             return Cost(rank=1, seconds=(reading + 10 * correlating) / per_second)
-        return Cost(generate=1, seconds=self._answering(size, str(job.what)))
+        return Cost(generate=1, seconds=self._answering(size, job.what))
 
     def _rows(self, job: Job) -> tuple[str, int, float]:
         """Kind of training, trained parameters, and rows that are trained on."""
         if job.kind == "probe":
-            steps = int(job.what) or self.config.probe.steps
+            early = job.what.partition("-step")[2]
+            steps = int(early) if early else self.config.probe.steps
             return "full", self.size(job.model).parameters, steps * self.config.training.batch_size
-        epochs = self.tuning.trial(job.method, str(job.what))["training"]["epochs"]
+        epochs = self.tuning.trial(job.method, job.what)["training"]["epochs"]
         rows = epochs * self.config.datasets[job.dataset].splits.train
         return self.config.methods[job.method].kind, self.trained(job.model, job.method), rows
 

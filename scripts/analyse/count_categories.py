@@ -2,7 +2,8 @@
 train?
 
 Reads   FIRST, SECOND (safetensors)   utilization that rank_neurons wrote, a file of each for every pair
-Writes  categories.json   {neurons, threshold (places), pairs: [{a, b, seed, strong, suppressed, indirect}]}
+Writes  categories.json   {neurons, threshold (places), unrelated (neurons that are strong between unrelated rankings),
+                          pairs: [{a, b, seed, strong, suppressed, indirect}]}
         categories.csv    the same, a row per pair and seed
 """
 
@@ -48,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         pair = ranking.load_pair(first, second)
         neurons = len(pair.first)
         pairs.append({**names, **ranking.categories(pair, spec.places(neurons))._asdict()})
-    sizes = {"neurons": neurons, "threshold": spec.places(neurons)}
+    threshold = spec.places(neurons)
+    sizes = {
+        "neurons": neurons,
+        "threshold": threshold,
+        "unrelated": ranking.unrelated(neurons, threshold),
+    }
     files.write_json(args.json, {**sizes, "pairs": pairs})
     files.write_csv(args.csv, [{**pair, **sizes} for pair in pairs])
 

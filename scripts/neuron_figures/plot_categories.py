@@ -34,17 +34,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = files.read_json(args.categories)
     pairs = by_pair(found["pairs"])
     figure, axes = figures.panels(1, 1, 7.2, 1.6 + 0.62 * len(pairs))
-    draw(axes[0, 0], pairs)
+    draw(axes[0, 0], pairs, found["unrelated"])
     places = f"more than {found['threshold']:,.0f} of {found['neurons']:,} places apart"
     # Over the whole figure: long names of pairs leave the axes too narrow for it.
     title = f"strongly affected: {places}{reach(pairs)}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", wrap=True)
-    figure.legend(loc="outside lower left", ncols=3, fontsize=9)
+    figure.legend(loc="outside lower left", ncols=2, fontsize=9)
     figures.save(figure, args.png, args.pdf)
 
 
-def draw(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
-    """Three bars a pair, the first on top; a line from the lowest seed to the highest."""
+def draw(axes: Axes, pairs: dict[str, list[dict[str, Any]]], unrelated: float) -> None:
+    """Three bars a pair, the first on top; a line from the lowest seed to the highest, and across
+    all how many would be strongly affected between unrelated rankings.
+    """
+    axes.axvline(unrelated, color="#0072b2", linewidth=1.2, linestyle="--", label="unrelated ranks")
     for number, (category, (label, look)) in enumerate(LOOKS.items()):
         values = [[run[category] for run in runs] for runs in pairs.values()]
         y = np.arange(len(pairs)) + 0.27 * (number - 1)
@@ -77,7 +80,8 @@ def draw(axes: Axes, pairs: dict[str, list[dict[str, Any]]]) -> None:
             text.set_fontsize(8)
     axes.set_yticks(range(len(pairs)), list(pairs))
     axes.set_ylim(len(pairs) - 0.4, -0.6)
-    axes.set_xlim(0, 1.15 * max(max(run["strong"] for runs in pairs.values() for run in runs), 1))
+    highest = max(run["strong"] for runs in pairs.values() for run in runs)
+    axes.set_xlim(0, 1.15 * max(highest, unrelated, 1))
     axes.set_xlabel("neurons")
     figures.quiet_y(axes)
 

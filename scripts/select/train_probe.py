@@ -25,7 +25,7 @@ from neft.schema import Strict
 from neft.script import parser, run
 from neft.training import arguments as shared
 from neft.training.methods import full
-from neft.training.settings import Probe, Training
+from neft.training.settings import Control, Probe, Training
 from neft.training.trainer import Schedule
 from neft.training.tune import TuneSettings, tune
 
@@ -39,6 +39,8 @@ class Spec(Strict):
     seed: int
     stop: int | None = None
     """After so many of its steps, if not after the last."""
+    control: Control | None = None
+    """What it trains on in place of the task's rows."""
     trust_remote_code: bool = False
 
 
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         task=spec.task,
         seed=spec.seed,
         schedule=Schedule(steps=spec.probe.steps, stop=spec.stop, keep_best=False),
+        control=spec.control,
     )
     tuned = tune(shared.inputs(args, spec.trust_remote_code), settings, args.threads)
     if tuned is None:

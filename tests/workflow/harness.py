@@ -24,6 +24,7 @@ COMPUTING = (
     "measure_losses",
     "run_benchmark",
     "sum_gradients",
+    "read_activations",
     "read_states",
     "rank_neurons",
     "compare_neurons",
@@ -121,7 +122,7 @@ class Workflow:
         The dataset is among them if the configuration has several.
         """
         several = ["dataset"] if len(self.config["datasets"]) > 1 else []
-        telling = [*several, "method", "split", "mask", "metric", "trial", "package", "step"]
+        telling = [*several, "method", "split", "mask", "metric", "trial", "package", "variant"]
         output = self.snakemake("--dry-run", *arguments).stdout
         jobs = set()
         for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", output)[1:]:

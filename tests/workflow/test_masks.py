@@ -14,12 +14,17 @@ import pytest
 from harness import SIDE_BY_SIDE, Workflow
 
 from neft.core.mask import NeuronMask, overlap
+from neft.selection.similarity import load_scores
 from neft.storage.files import read_json
 
 MASKS = "results/tiny/mask/tiny-llama"
 NEW = ("neft_trans", "neft_early", "neft_both", "neft_gradient", "neft_file")
 TARGETS = [f"results/tiny/tune/tiny-llama/pairs/{method}/seed1/chosen/delta.json" for method in NEW]
-PROBED = f"{MASKS}/nli/seed1/probe.safetensors"
+SELECTED = [
+    f"{MASKS}/nli/seed1/probe.safetensors",
+    *(f"{MASKS}/pairs/seed1/{name}.safetensors" for name in ("contrast", "uneven")),
+    f"{MASKS}/pairs/seed5/taylor.safetensors",
+]
 LABELS = {"same": "yes", "other": "no"}
 
 
@@ -48,6 +53,9 @@ def extend(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "gradient": {"kind": "gradient", "fraction": 0.09, "batches": 2},
         "file": {"kind": "file", "path": str(folder / "mask.safetensors")},
         "probe": {"kind": "probe", "fraction": 0.09},
+        "contrast": {"kind": "contrast", "fraction": 0.09},
+        "uneven": {"kind": "activation", "fraction": 0.09, "datasets": ["other"]},
+        "taylor": {"kind": "taylor", "fraction": 0.09, "batches": 1, "seed": 5},
     }
     masks = {"neft_trans": {"mask": "low", "mask_from": "other"}} | {
         m: {"mask": m.removeprefix("neft_")} for m in NEW[1:]
@@ -80,8 +88,8 @@ def extended(finished, tmp_path_factory) -> Workflow:
     for part in ("results", ".snakemake"):
         shutil.copytree(finished.folder / part, workflow.folder / part)
     workflow.configure(extend(finished.config, folder))
-    workflow.planned = workflow.would_run(*TARGETS, PROBED)
-    workflow.snakemake(*TARGETS, PROBED, *SIDE_BY_SIDE)
+    workflow.planned = workflow.would_run(*TARGETS, *SELECTED)
+    workflow.snakemake(*TARGETS, *SELECTED, *SIDE_BY_SIDE)
     return workflow
 
 
@@ -114,6 +122,16 @@ def test_each_mask_takes_its_own_jobs_and_shares_what_is_there(extended):
         "select_neurons pairs file",
         "read_states nli",
         "select_neurons nli probe",
+    }
+    expected |= {
+        "train_probe pairs -noise",
+        "compare_neurons pairs -noise",
+        "select_neurons pairs contrast",
+        "read_activations pairs",
+        "read_activations other",
+        "select_neurons pairs uneven",
+        "sum_gradients pairs taylor",
+        "select_neurons pairs taylor",
     }
     expected |= {f"tune_model pairs {method} lr0.01" for method in NEW} | {
         f"choose_trial pairs {method}" for method in NEW
@@ -173,7 +191,7 @@ def test_the_probes_accuracy_is_recorded_for_each_layer(extended):
 
 
 def test_nothing_reruns_by_itself(workflow):
-    assert workflow.would_run(*TARGETS, PROBED) == set()
+    assert workflow.would_run(*TARGETS, *SELECTED) == set()
 
 
 def test_more_batches_rerun_the_gradient_masks_chain(workflow):
@@ -231,3 +249,28 @@ def test_another_mask_in_the_file_reruns_what_it_is_for(workflow):
         "tune_model pairs neft_file lr0.01",
         "choose_trial pairs neft_file",
     }
+
+
+def test_a_probe_on_noise_moves_other_neurons_than_one_on_the_task(extended):
+    task, noise = (
+        load_scores(
+            extended.folder / f"results/tiny/similarity/tiny-llama/pairs/seed1{variant}.safetensors"
+        )
+        for variant in ("", "-noise")
+    )
+    assert all((task[key] != noise[key]).any() for key in task)
+    metrics = [
+        read_json(
+            extended.folder / f"results/tiny/probe/tiny-llama/pairs/seed1{variant}/metrics.json"
+        )
+        for variant in ("", "-noise")
+    ]
+    # As long a training, on as many tokens.
+    assert len({(one["steps"], one["train_tokens"]) for one in metrics}) == 1
+
+
+def test_records_say_what_rankings_follow(extended):
+    for name in ("contrast", "uneven", "low"):
+        found = read_json(extended.folder / MASKS / f"pairs/seed1/{name}.json")
+        assert set(found["explained"]) == {"norm", "layer", "module"}, name
+        assert all(0 <= share <= 1 for share in found["explained"].values())

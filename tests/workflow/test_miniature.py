@@ -42,7 +42,8 @@ KEPT = [
 ]
 # Rules that need the network, or that the publication's experiments do not ask for.
 ELSEWHERE = {"fetch_wheel", "fetch_hub", "install_comet", "predict_comet", "sum_gradients"} | {
-    "weigh_trials"
+    "weigh_trials",
+    "read_activations",
 }
 
 

@@ -33,6 +33,10 @@ def mistakes(config: Config) -> Iterator[str]:
             yield from _rows(config, f"{key}.dataset", block.dataset, dict.fromkeys(splits, 1))
             for number, pair in enumerate(block.pairs):
                 place = f"{key}.pairs.{number}"
+                for named in getattr(pair, "references", ()):
+                    if named not in config.masks:
+                        known = list(config.masks)
+                        yield f"{place}.references: {errors.unknown_name('mask', named, known)}"
                 if pair.a == pair.b:
                     yield f"{place}: a and b are the same {what}"
                 for letter, side in (("a", pair.a), ("b", pair.b)):

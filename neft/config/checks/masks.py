@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SPLITS = {
     "distances": ("train", "dev"),
     "norms": ("train", "dev"),
+    "references": ("train", "dev"),
+    "activations": ("train",),
     "gradients": ("train",),
     "states": ("train", "dev"),
 }
@@ -34,6 +36,15 @@ def mistakes(config: Config) -> Iterator[str]:
                 f"masks.{name}.step: the probe takes {config.probe.steps} steps (probe.steps), got"
                 f" {early}"
             )
+        for dataset in getattr(mask, "datasets", ()):
+            if dataset not in config.datasets:
+                known = list(config.datasets)
+                yield f"masks.{name}.datasets: {errors.unknown_name('dataset', dataset, known)}"
+            elif config.datasets[dataset].splits.train == 0:
+                yield (
+                    f"datasets.{dataset}.splits.train: mask '{name}' looks at it, so it needs at"
+                    " least 1 row, got 0"
+                )
         if file and not Path(file).is_file():
             yield f"masks.{name}.path: no such file: {file}"
     axes = {name: mask.axis for name, mask in config.masks.items() if hasattr(mask, "axis")}
@@ -141,4 +152,9 @@ def _asked_for(config: Config) -> Iterator[mask_uses.Use]:
             mask_uses.Use(side.mask, side.dataset or overlaps.dataset)
             for pair in overlaps.pairs
             for side in (pair.a, pair.b)
+        )
+        yield from (
+            mask_uses.Use(mask, overlaps.dataset)
+            for pair in overlaps.pairs
+            for mask in pair.references
         )

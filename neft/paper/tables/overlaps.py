@@ -1,4 +1,6 @@
-"""A table of overlaps of masks, beside chance, by budget (Xu et al. 2025, Table 6)."""
+"""A table of overlaps of masks, beside what they would be without the task, by budget (Xu et al.
+2025, Table 6).
+"""
 
 from __future__ import annotations
 
@@ -61,12 +63,25 @@ def build(
         "% of neurons",
         "Overlap (%)",
         "Chance (%)",
-        "Above chance (points)",
+        "Above (points)",
     ]
     header += ["Published (%)", "Published above chance"] if values else []
     notes = [
         ("Overlap", "neurons that both masks hold, in percent of the smaller one."),
-        ("Chance", "what two masks of these sizes share on average if each is drawn at random."),
+        (
+            "Chance",
+            (
+                "what random masks share that have as many neurons of every module, and in it of"
+                " every tenth of the norms."
+            ),
+        ),
+        (
+            "Above",
+            (
+                "overlap less the largest of chance and of what either mask shares with the"
+                " analysis' references."
+            ),
+        ),
     ]
     if any(int(record["seeds"]) > 1 for record in records):
         notes.append(
@@ -86,7 +101,7 @@ def _records(
     overlaps = [float(row["overlap"]) for row in measured]
     low, high = t_interval(overlaps) or (None, None)
     for row in measured:
-        chance = float(row["chance_overlap"])
+        chance = float(row["chance"])
         yield {
             "model": model,
             "overlap": overlap,
@@ -99,7 +114,7 @@ def _records(
             "seed": row["seed"],
             "value": float(row["overlap"]),
             "chance": chance,
-            "above_chance": float(row["above_chance"]),
+            "above": float(row["above"]),
             "seeds": len(measured),
             "mean": statistics.fmean(overlaps),
             "mean_low": low,
@@ -134,10 +149,10 @@ def _cells(
             f"{mean('overlap'):.1f}",
             detail=f"({interval[0]:.1f} to {interval[1]:.1f})" if interval else "",
         ),
-        Cell(f"{mean('chance_overlap'):.1f}"),
-        Cell(f"{mean('above_chance'):.1f}"),
+        Cell(f"{mean('chance'):.1f}"),
+        Cell(f"{mean('above'):.1f}"),
     ]
     if beside:
-        above = f"{value.value - mean('chance_overlap'):.1f}" if value else "–"
+        above = f"{value.value - mean('chance'):.1f}" if value else "–"
         line += [published.cell(value, digits=0), Cell(above)]
     return line

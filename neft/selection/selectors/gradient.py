@@ -15,17 +15,25 @@ if TYPE_CHECKING:
 READS = frozenset({"gradients"})
 
 
-class Spec(MaskSpec):
+STATISTIC = "absolute"
+
+
+class GradientSpec(MaskSpec):
+    """The base of the `Spec` of a selector that looks at the first gradients. Needs no probe."""
+
+    batches: PositiveInt = 8
+    """Batches of training rows; a batch has `training.batch_size` rows, or `micro_batch_size` where
+    that is given.
+    """
+
+
+class Spec(GradientSpec):
     """The neurons whose gradient is largest over a few batches: its absolute values, summed. Needs
     no probe.
     """
 
     kind: Literal["gradient"]
     """The plug-in's name."""
-    batches: PositiveInt = 8
-    """Batches of training rows; a batch has `training.batch_size` rows, or `micro_batch_size` where
-    that is given.
-    """
 
 
 def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:

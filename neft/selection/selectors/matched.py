@@ -39,7 +39,7 @@ def combine(inputs: Mapping[str, Any], spec: Spec, seed: int) -> NeuronMask:
     from neft.selection import base_vectors
 
     mask: NeuronMask = inputs["masks"][0]
-    generator = torch.Generator().manual_seed(seed if spec.seed is None else spec.seed)
+    generator = torch.Generator().manual_seed(seed)
     chosen = {}
     for key, tenth in base_vectors.deciles(
         base_vectors.norms(inputs["weights"], mask.sites)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import NonNegativeInt
-
 from neft.selection.budgets import MaskSpec, Ranking
 
 if TYPE_CHECKING:
@@ -20,16 +18,13 @@ class Spec(MaskSpec):
 
     kind: Literal["random"]
     """The plug-in's name."""
-    seed: NonNegativeInt | None = None
-    """Seed of the draw. Default: the run's seed, so every run has neurons of its own."""
 
 
 def rank(inputs: Mapping[str, Any], sites: Mapping[str, Site], spec: Spec, seed: int) -> Ranking:
     """By numbers drawn for each."""
     import torch
 
-    own = seed if spec.seed is None else spec.seed
-    generator = torch.Generator().manual_seed(own)
+    generator = torch.Generator().manual_seed(seed)
     # float64: of ten million float32 draws several hundred thousand would be ties, which go to the
     # earlier module.
     return Ranking(

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from neft.config.analyses import MaskSide, ModelSide
+from neft.config.mask_uses import Use
 from neft.results.runs import UNTUNED, Run
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
 from neft.workflow.plan.generate import GeneratePlan
+from neft.workflow.plan.model import ModelPlan
+from neft.workflow.plan.select import SelectPlan
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class FilePair:
     seed: int
     first: Path
     second: Path
+    references: tuple[tuple[str, Path], ...] = ()
+    """What stands beside them, by name."""
 
     def names(self) -> dict[str, Any]:
         """What a spec says of the pair; the files are inputs of their own."""
@@ -83,11 +88,18 @@ class AnalysePlan(Stage):
             )
 
         def file(side: MaskSide, seed: int) -> Path:
-            dataset = side.dataset or overlaps.dataset
-            return self.layout.mask(overlaps.model, dataset, side.seed or seed, side.mask)
+            use = Use(side.mask, side.dataset or overlaps.dataset)
+            return SelectPlan(self.config).mask(use, overlaps.model, side.seed or seed)
 
         return [
-            FilePair(label(pair.a), label(pair.b), seed, file(pair.a, seed), file(pair.b, seed))
+            FilePair(
+                label(pair.a),
+                label(pair.b),
+                seed,
+                file(pair.a, seed),
+                file(pair.b, seed),
+                tuple((mask, file(MaskSide(mask=mask), seed)) for mask in pair.references),
+            )
             for pair in overlaps.pairs
             for seed in (
                 self.config.seeds[:1] if pair.a.seed and pair.b.seed else self.config.seeds
@@ -99,7 +111,11 @@ class AnalysePlan(Stage):
         pairs = chain.from_iterable(self.mask_pairs(name) for name in self.config.analyses.overlaps)
         return [
             str(path)
-            for path in dict.fromkeys(path for pair in pairs for path in (pair.first, pair.second))
+            for path in dict.fromkeys(
+                path
+                for pair in pairs
+                for path in (pair.first, pair.second, *(path for _, path in pair.references))
+            )
         ]
 
     def rank_neurons_inputs(self, w: Wildcards) -> dict[str, Any]:
@@ -141,16 +157,23 @@ class AnalysePlan(Stage):
         pairs = [pair.names() for pair in self.rank_pairs(w.ranks)]
         return spec(pairs=pairs, **plain(self.config.analyses.ranks[w.ranks].strong))
 
-    def overlap_masks_inputs(self, w: Wildcards) -> dict[str, list[Path]]:
-        """The masks that are compared."""
-        return _sides(self.mask_pairs(w.overlap))
+    def overlap_masks_inputs(self, w: Wildcards) -> dict[str, Any]:
+        """The masks that are compared, those beside them, and the base model for its norms."""
+        base = ModelPlan(self.config).model(self.config.analyses.overlaps[w.overlap].model)
+        pairs = self.mask_pairs(w.overlap)
+        references = [path for pair in pairs for _, path in pair.references]
+        return base | _sides(pairs) | ({"references": references} if references else {})
 
     def overlap_masks(self, w: Wildcards) -> str:
         """Names of the pairs and the table's title."""
         overlaps = self.config.analyses.overlaps[w.overlap]
-        pairs = [pair.names() for pair in self.mask_pairs(w.overlap)]
+        pairs = [
+            pair.names() | {"references": [name for name, _ in pair.references]}
+            for pair in self.mask_pairs(w.overlap)
+        ]
         return spec(
-            title=f"Neurons that masks share: {overlaps.model}, {overlaps.dataset}", pairs=pairs
+            title=f"Neurons that masks share: {overlaps.model}, {overlaps.dataset}",
+            pairs=pairs,
         )
 
 

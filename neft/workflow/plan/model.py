@@ -27,8 +27,10 @@ class ModelPlan(Stage):
         return code("prepare_model", module("sources", self.config.models[w.model].source))
 
     def inputs(self, w: Wildcards) -> dict[str, Any]:
-        """The base model as an input of other stages. Large, so ancient(); its record is
-        compared.
-        """
-        model = self.layout.model(w.model)
+        """The base model as an input of other stages."""
+        return self.model(w.model)
+
+    def model(self, name: str) -> dict[str, Any]:
+        """A base model with its record. It is large, so ancient(); its record is compared."""
+        model = self.layout.model(name)
         return {"model": ancient(model), "model_record": record_of(model)}

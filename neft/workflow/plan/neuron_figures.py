@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neft.config import mask_uses
+from neft.config.mask_uses import Use
 from neft.workflow.params import Stage, Wildcards, spec
+from neft.workflow.plan.select import SelectPlan
 
 READS = {"neurons": None, "similarity": "distances", "classifiers": "states"}
 """Figures of the masks that methods train on one dataset, and what a mask's selector must read to
@@ -49,12 +51,7 @@ class NeuronFigurePlan(Stage):
     def plot_classifiers_inputs(self, w: Wildcards) -> dict[str, Any]:
         """The masks' records."""
         uses = mask_uses.shown(self.config, w.model, w.dataset, READS["classifiers"]).values()
-        seed = self.config.seeds[0]
-        return {
-            "records": [
-                self.layout.mask_record(w.model, use.dataset, seed, use.mask) for use in uses
-            ]
-        }
+        return {"records": [self._mask(use, w.model).with_suffix(".json") for use in uses]}
 
     def plot_classifiers(self, w: Wildcards) -> str:
         """Names of the masks."""
@@ -62,8 +59,10 @@ class NeuronFigurePlan(Stage):
 
     def _masks(self, w: Wildcards, figure: str) -> list[Path]:
         uses = mask_uses.shown(self.config, w.model, w.dataset, READS[figure]).values()
-        seed = self.config.seeds[0]
-        return [self.layout.mask(w.model, use.dataset, seed, use.mask) for use in uses]
+        return [self._mask(use, w.model) for use in uses]
+
+    def _mask(self, use: Use, model: str) -> Path:
+        return SelectPlan(self.config).mask(use, model, self.config.seeds[0])
 
     def _named(self, w: Wildcards, figure: str) -> str:
         return spec(masks=list(mask_uses.shown(self.config, w.model, w.dataset, READS[figure])))

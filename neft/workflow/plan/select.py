@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
-
-from snakemake.io import ancient
 
 from neft import plugins
 from neft.config import mask_uses
 from neft.config.mask_uses import Use
-from neft.results.layout import Layout
 from neft.workflow.params import Stage, Wildcards, code, module, plain, spec
+from neft.workflow.plan.model import ModelPlan
+
+PROBES = re.compile("(?:-(noise|shuffled))?(?:-step([0-9]+))?")
+"""What paths of probes have behind the seed (`mask_uses.variant`)."""
 
 
 class SelectPlan(Stage):
@@ -22,13 +24,15 @@ class SelectPlan(Stage):
         where to stop early.
         """
         probe = {key: value for key, value in plain(self.config.probe).items() if key != "keep"}
-        stop = {"stop": int(w.step.removeprefix("-step"))} if w.step else {}
+        control, step = PROBES.fullmatch(w.variant).groups()  # type: ignore[union-attr]
+        stop = {"stop": int(step)} if step else {}
         return spec(
             **self.trust(w),
             seed=int(w.seed),
             task=plain(self.dataset(w).task),
             training=plain(self.config.training),
             probe=probe,
+            control=control,
             **stop,
         )
 
@@ -43,14 +47,7 @@ class SelectPlan(Stage):
         serves all.
         """
         compared = {"distances", "norms"}
-        masks = [
-            mask
-            for name, mask in self.config.masks.items()
-            if compared & mask_uses.reads(self.config, name)
-        ]
-        axes = {mask.axis for mask in masks}
-        modules = sorted({name for mask in masks for name in mask.modules})
-        return spec(modules=modules, axis=min(axes, default="natural"), **self.trust(w))
+        return spec(**self._read_by_any(compared), **self.trust(w))
 
     def sum_gradients(self, w: Wildcards) -> str:
         """Which neurons and how many batches; of the training what a batch and its loss depend
@@ -62,6 +59,7 @@ class SelectPlan(Stage):
             task=plain(self.dataset(w).task),
             modules=mask.modules,
             axis=mask.axis,
+            statistic=plugins.load("selectors", mask.kind).STATISTIC,
             batches=mask.batches,
             batch_size=training.micro_batch_size or training.batch_size,
             max_length=training.max_length,
@@ -72,6 +70,22 @@ class SelectPlan(Stage):
     def sum_gradients_code(self, w: Wildcards) -> str:
         """The script and the task."""
         return code("sum_gradients", module("tasks", self.dataset(w).task))
+
+    def read_activations(self, w: Wildcards) -> str:
+        """Of all masks that look at activations the modules, and how rows are read; the precision is
+        that of generation, since nothing is trained.
+        """
+        return spec(
+            **self.trust(w),
+            **self._read_by_any({"activations"}),
+            task=plain(self.dataset(w).task),
+            max_length=self.config.training.max_length,
+            precision=self.config.generation.precision,
+        )
+
+    def read_activations_code(self, w: Wildcards) -> str:
+        """The script and the task."""
+        return code("read_activations", module("tasks", self.dataset(w).task))
 
     def read_states(self, w: Wildcards) -> str:
         """The prompts, and up to which length; the precision is that of generation, since nothing
@@ -88,15 +102,11 @@ class SelectPlan(Stage):
         """The script and the task."""
         return code("read_states", module("tasks", self.dataset(w).task))
 
-    def select_neurons_inputs(self, w: Wildcards) -> dict[str, list[Any]]:
-        """What a mask's selector reads; the weights are ancient(), the model's record is
-        compared.
-        """
-        files = self.read_by(Use(w.mask, w.dataset), w.model, w.seed)
-        return {
-            what: [ancient(path) for path in paths] if what == "weights" else paths
-            for what, paths in files.items()
-        }
+    def select_neurons_inputs(self, w: Wildcards) -> dict[str, Any]:
+        """The base model, and what a mask's selector reads."""
+        return ModelPlan(self.config).inputs(w) | self.read_by(
+            Use(w.mask, w.dataset), w.model, w.seed
+        )
 
     def select_neurons(self, w: Wildcards) -> str:
         """The mask's settings; of a union that is topped up those of its parts. Of a file its
@@ -125,29 +135,46 @@ class SelectPlan(Stage):
         """
         found: dict[str, list[Path]] = {}
         for part in mask_uses.refilled_from(self.config, use) or [use]:
-            for what in sorted(mask_uses.reads(self.config, part.mask)):
+            for what in sorted(mask_uses.reads(self.config, part.mask) - {"weights"}):
                 found.setdefault(what, []).extend(self._files(what, part, model, seed))
         return found
 
     def mask(self, use: Use, model: str, seed: Any) -> Path:
-        """Where a mask lies."""
-        return self.layout.mask(model, use.dataset, seed, use.mask)
+        """Where the mask lies that a run of this seed has."""
+        own = mask_uses.seed(self.config, use.mask, seed)
+        return self.layout.mask(model, use.dataset, own, use.mask)
 
     def _files(self, what: str, use: Use, model: str, seed: Any) -> list[Path]:
         """The files of one sort that one mask's selector reads."""
-        place = (model, use.dataset, seed)
-        step = mask_uses.step(self.config, use.mask)
+        settings, layout = self.config.masks[use.mask], self.layout
+        place = (model, use.dataset, mask_uses.seed(self.config, use.mask, seed))
+        probe = mask_uses.variant(self.config, use.mask)
         if what == "masks":
-            given = getattr(self.config.masks[use.mask], "path", None)
+            given = getattr(settings, "path", None)
             made = mask_uses.parts(self.config, use)
             return [Path(given)] if given else [self.mask(part, model, seed) for part in made]
-        layout: Layout = self.layout
+        if what == "activations":
+            return [
+                layout.activations(model, dataset) for dataset in (use.dataset, *settings.datasets)
+            ]
+        if what == "references":
+            control = mask_uses.variant(self.config, use.mask, settings.against)
+            return [layout.similarity(*place, control)]
         return [
             {
-                "distances": layout.similarity(*place, step),
-                "norms": layout.norms(*place, step),
+                "distances": layout.similarity(*place, probe),
+                "norms": layout.norms(*place, probe),
                 "gradients": layout.gradient(*place, use.mask),
                 "states": layout.states(model, use.dataset),
-                "weights": layout.model(model),
             }[what]
         ]
+
+    def _read_by_any(self, sorts: set[str]) -> dict[str, Any]:
+        """Modules and axis of all masks that read files of any of these sorts."""
+        masks = [
+            mask
+            for name, mask in self.config.masks.items()
+            if sorts & mask_uses.reads(self.config, name)
+        ]
+        modules = sorted({name for mask in masks for name in mask.modules})
+        return {"modules": modules, "axis": min((m.axis for m in masks), default="natural")}

@@ -29,6 +29,7 @@ def test_counts_are_those_of_the_rankings(tmp_path, strong):
         "indirect": (abs(fall) > 60) & free,
     }
     assert (found["neurons"], found["threshold"]) == (600, 60)
+    assert found["unrelated"] == pytest.approx(0.81 * 600, rel=0.01)
     assert found["pairs"] == [
         {"a": "base", "b": "neft", "seed": 1} | {key: int(v.sum()) for key, v in counts.items()}
     ]

@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from neft.core.mask import NeuronMask
 from neft.core.neurons import Site
@@ -15,7 +16,7 @@ from scripts.analyse import overlap_masks
 def write(path, index, base="h"):
     key = "model.layers.0.mlp.up_proj"
     sites = {key: Site(key, "up_proj", "row", 0, 100, 8, 0)}
-    NeuronMask({key: torch.tensor(index, dtype=torch.int32)}, sites, base, 8).save(path)
+    NeuronMask({key: torch.tensor(list(index), dtype=torch.int32)}, sites, base, 8).save(path)
     return str(path)
 
 
@@ -25,9 +26,14 @@ def arguments(folder, first, second, pairs):
         for kind in ("csv", "markdown", "latex", "html")
         for part in (f"--{kind}", str(folder / f"o.{kind}"))
     ]
+    torch.manual_seed(0)
+    weights = {"model.layers.0.mlp.up_proj.weight": torch.randn(100, 8)}
+    save_file(weights, folder / "model.safetensors")
     return [
         "--spec",
         json.dumps({"title": "Masks", "pairs": pairs}),
+        "--model",
+        str(folder),
         "--first",
         *first,
         "--second",
@@ -39,21 +45,23 @@ def arguments(folder, first, second, pairs):
 def test_every_format_says_overlap_and_chance(tmp_path):
     first = write(tmp_path / "a", list(range(20)))
     second = [write(tmp_path / "b", list(range(10, 30))), write(tmp_path / "c", list(range(5, 25)))]
-    pairs = [{"a": "low", "b": "low (other)", "seed": seed} for seed in (1, 2)]
-    overlap_masks.main(arguments(tmp_path, [first, first], second, pairs))
+    pairs = [
+        {"a": "low", "b": "low (other)", "seed": seed, "references": ["short"]} for seed in (1, 2)
+    ]
+    short = [write(tmp_path / "s1", range(10, 20)), write(tmp_path / "s2", range(95, 100))]
+    overlap_masks.main(
+        [*arguments(tmp_path, [first, first], second, pairs), "--references", *short]
+    )
     with (tmp_path / "o.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [
-        (row["seed"], row["shared"], float(row["overlap"]), float(row["above_chance"]))
-        for row in rows
-    ] == [
-        ("1", "10", 50, pytest.approx(30)),
-        ("2", "15", 75, pytest.approx(55)),
+    assert [(row["seed"], row["shared"], row["overlap"], row["reference"]) for row in rows] == [
+        ("1", "10", "50.0", "100.0"),
+        ("2", "15", "75.0", "0.0"),
     ]
-    assert (
-        "| low | low (other) | 2 | 20 | 20 | 12 | 62.5 ± 17.7 | 20.0 ± 0.0 | 42.5 ± 17.7 |"
-        in (tmp_path / "o.markdown").read_text()
-    )
+    assert float(rows[0]["above"]) == -50
+    assert float(rows[1]["above"]) == pytest.approx(75 - float(rows[1]["chance"]))
+    line = "| low | low (other) | 2 | 20 | 20 | 12 | 62.5 ± 17.7 | 20.0 ± 0.0 | "
+    assert line in (tmp_path / "o.markdown").read_text()
     assert r"\toprule" in (tmp_path / "o.latex").read_text()
     assert "<h2>Masks</h2>" in (tmp_path / "o.html").read_text()
 

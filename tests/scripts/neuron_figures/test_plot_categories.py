@@ -21,7 +21,10 @@ PAIRS = [
 
 
 def test_drawn_twice_the_figure_is_the_same_bytes(tmp_path):
-    write_json(tmp_path / "c.json", {"neurons": 1000, "threshold": 142.0, "pairs": PAIRS})
+    write_json(
+        tmp_path / "c.json",
+        {"neurons": 1000, "threshold": 142.0, "unrelated": 736.0, "pairs": PAIRS},
+    )
     for name in "xy":
         paths = ["--png", str(tmp_path / f"{name}.png"), "--pdf", str(tmp_path / f"{name}.pdf")]
         plot_categories.main(["--spec", "{}", "--categories", str(tmp_path / "c.json"), *paths])
@@ -31,10 +34,12 @@ def test_drawn_twice_the_figure_is_the_same_bytes(tmp_path):
 
 def test_bars_are_means_over_seeds_and_lines_reach_from_the_lowest_to_the_highest():
     _, axes = figures.panels(1, 1, 4, 3)
-    plot_categories.draw(axes[0, 0], by_pair(PAIRS))
+    plot_categories.draw(axes[0, 0], by_pair(PAIRS), 147.0)
     bars = [bar.get_width() for bar in axes[0, 0].patches]
     assert bars == pytest.approx([120, 200, 60, 100, 10, 10])  # category by category
-    assert [list(line.get_xdata()) for line in axes[0, 0].lines] == [[100, 140], [50, 70], [10, 10]]
+    unrelated, *seeds = axes[0, 0].lines
+    assert set(unrelated.get_xdata()) == {147}
+    assert [list(line.get_xdata()) for line in seeds] == [[100, 140], [50, 70], [10, 10]]
     assert [label.get_text() for label in axes[0, 0].get_yticklabels()] == [
         "neft_3 → neft_6",
         "neft_3 → neft_9",
@@ -43,5 +48,7 @@ def test_bars_are_means_over_seeds_and_lines_reach_from_the_lowest_to_the_highes
 
 def test_no_affected_neuron_at_all_can_be_drawn():
     _, axes = figures.panels(1, 1, 4, 3)
-    plot_categories.draw(axes[0, 0], {"x → y": [{"strong": 0, "suppressed": 0, "indirect": 0}]})
+    plot_categories.draw(
+        axes[0, 0], {"x → y": [{"strong": 0, "suppressed": 0, "indirect": 0}]}, 0.0
+    )
     assert axes[0, 0].get_xlim() == pytest.approx((0, 1.15))

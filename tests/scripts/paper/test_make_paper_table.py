@@ -179,10 +179,10 @@ def test_wins_are_counted_beside_the_published_ones(root, tmp_path, seeds):
 
 def test_overlaps_stand_beside_chance_by_budget(tmp_path):
     lines = [
-        "a,b,seed,first,second,offered,shared,chance,overlap,chance_overlap,above_chance",
-        "low-3,low-3 (other),1,100,100,1000,63,10.0,63.0,10.0,53.0",
-        "low-3,low-3 (other),2,100,100,1000,61,10.0,61.0,10.0,51.0",
-        "low-6,low-6 (other),1,200,200,1000,130,40.0,65.0,20.0,45.0",
+        "a,b,seed,first,second,offered,shared,overlap,random,chance,references,reference,above",
+        "low-3,low-3 (other),1,100,100,1000,63,63.0,9.0,10.0,,,53.0",
+        "low-3,low-3 (other),2,100,100,1000,61,61.0,9.0,10.0,,,51.0",
+        "low-6,low-6 (other),1,200,200,1000,130,65.0,18.0,20.0,short 30.0,30.0,35.0",
     ]
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/overlap_separated.csv").write_text("\n".join(lines) + "\n")

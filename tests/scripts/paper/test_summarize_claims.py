@@ -104,20 +104,25 @@ def test_lora_is_compared_at_equal_size_only(root, tmp_path):
 
 def test_overlaps_are_compared_with_chance_over_seeds(tmp_path):
     (tmp_path / "tables").mkdir()
-    lines = ["a,b,seed,first,second,offered,shared,chance,overlap,chance_overlap,above_chance"]
-    lines += [f"low,other,{s},100,100,1000,63,10.0,63.0,10.0,{53 + s / 10}" for s in (1, 2, 3)]
-    lines += [f"low,random,{s},100,100,1000,11,10.0,11.0,10.0,{s - 2}.0" for s in (1, 2, 3)]
+    lines = [
+        "a,b,seed,first,second,offered,shared,overlap,random,chance,references,reference,above"
+    ]
+    lines += [
+        f"low,other,{s},100,100,1000,63,63.0,9.0,10.0,short 8.0; noise 9.0,9.0,{53 + s / 10}"
+        for s in (1, 2, 3)
+    ]
+    lines += [f"low,random,{s},100,100,1000,11,11.0,9.0,10.0,,,{s - 2}.0" for s in (1, 2, 3)]
     (tmp_path / "tables/overlap_masks.csv").write_text("\n".join(lines) + "\n")
     text = summary(tmp_path, tmp_path, [], overlaps=["masks"])
     assert glance(text) == {
-        "Masks of other data or steps overlap more than by chance": {
+        "Masks of other data or steps overlap more than masks that know nothing of the task": {
             "better": 1,
             "worse": 0,
             "equivalent": 0,
             "undecided": 1,
         }
     }
-    assert "low and other, overlap less chance | +53.2" in text
+    assert "low and other, overlap less that of chance or short or noise | +53.2" in text
 
 
 def test_steps_to_the_same_dev_loss_are_a_ratio_which_two_alike_seeds_do_not_decide(root, tmp_path):

@@ -26,6 +26,7 @@ from scripts.select import select_neurons
 def record(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("record") / "model.json"
     write_json(path, neurons.describe(tiny_model) | {"base_hash": base_hash(tiny_model)})
+    path.with_name("model").symlink_to(tiny_model)
     return path
 
 
@@ -55,6 +56,8 @@ def select(
 ) -> NeuronMask:
     path = tmp_path / f"{name}.safetensors"
     files = [
+        "--model",
+        str(record.with_name("model")),
         "--model-record",
         str(record),
         "--mask",
@@ -232,7 +235,7 @@ def test_the_probe_finds_the_neurons_along_planted_class_directions(
     down = load_file(tiny_model / "model.safetensors")["model.layers.1.mlp.down_proj.weight"]
     planted = [up[11], up[40], down[:, 7]]
     planted_states(tmp_path / "states", [vector / vector.norm() for vector in planted])
-    files = ["--states", str(tmp_path / "states"), "--weights", str(tiny_model)]
+    files = ["--states", str(tmp_path / "states")]
     mask = select(
         tmp_path, record, {"kind": "probe", "neurons": 6, "alpha": 1.0, "scope": "layer"}, *files
     )
@@ -252,7 +255,7 @@ def test_of_two_classes_neurons_along_either_are_found(
 ) -> None:
     up = load_file(tiny_model / "model.safetensors")["model.layers.1.mlp.up_proj.weight"]
     planted_states(tmp_path / "states", [up[3] / up[3].norm(), -up[3] / up[3].norm()])
-    files = ["--states", str(tmp_path / "states"), "--weights", str(tiny_model)]
+    files = ["--states", str(tmp_path / "states")]
     spec = {
         "kind": "probe",
         "neurons": 2,
@@ -265,7 +268,7 @@ def test_of_two_classes_neurons_along_either_are_found(
     ].tolist() == [3]
 
 
-def test_a_single_class_cannot_be_probed(tmp_path: Path, record: Path, tiny_model: Path) -> None:
+def test_a_single_class_cannot_be_probed(tmp_path: Path, record: Path) -> None:
     planted_states(tmp_path / "states", [torch.ones(32)])
     with pytest.raises(NeftError, match="all train rows have the same class"):
         spec = {"kind": "probe", "neurons": 2, "alpha": 1.0}
@@ -275,8 +278,6 @@ def test_a_single_class_cannot_be_probed(tmp_path: Path, record: Path, tiny_mode
             spec,
             "--states",
             str(tmp_path / "states"),
-            "--weights",
-            str(tiny_model),
         )
 
 
@@ -297,4 +298,89 @@ def test_too_large_a_budget_and_missing_distances_are_errors(
             {"kind": "similarity", "neurons": 3, "modules": ["q_proj"]},
             "--distances",
             str(distances),
+        )
+
+
+def test_scores_that_tell_nothing_apart_are_refused(tmp_path: Path, record: Path, distances: Path):
+    """A probe of one step at a rate of 0: every neuron is where it was."""
+    still = {key: torch.zeros(len(scores)) for key, scores in load_scores(distances).items()}
+    save_scores(tmp_path / "still", still, {})
+    for kind in ("similarity", "reversed"):
+        with pytest.raises(NeftError, match="256 neurons have the same score, and only 20 of them"):
+            select(
+                tmp_path,
+                record,
+                {"kind": kind, "neurons": 20},
+                "--distances",
+                str(tmp_path / "still"),
+            )
+
+
+def test_a_record_says_what_the_ranking_follows(
+    tmp_path: Path, record: Path, tiny_model: Path, distances: Path
+):
+    select(tmp_path, record, {"kind": "norm", "fraction": 0.09}, name="short")
+    select(tmp_path, record, {"kind": "random", "neurons": 20, "seed": 3}, name="drawn")
+    files = ["--distances", str(distances)]
+    select(tmp_path, record, {"kind": "similarity", "neurons": 22}, *files, name="turned")
+    short, drawn, turned = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("short", "drawn", "turned")
+    )
+    assert short["explained"]["norm"] > 0.97 > drawn["explained"]["norm"] < 0.2
+    assert short["ties"] == drawn["ties"] == {"tied": 0, "taken": 0}
+    # The same numbers in each of four modules: 22 are five of each and two of the next four.
+    assert turned["ties"] == {"tied": 4, "taken": 2}
+    assert turned["explained"]["module"] == pytest.approx(0)
+
+
+def test_contrast_puts_what_the_task_alone_moved_first(
+    tmp_path: Path, record: Path, distances: Path
+):
+    scores = load_scores(distances)
+    reference = {key: vector.clone() for key, vector in scores.items()}
+    key = "model.layers.1.mlp.up_proj"
+    reference[key][[5, 9]] /= 4
+    reference[key][7] = 0  # moved by nothing but the task
+    save_scores(tmp_path / "noise", reference, {})
+    files = ["--distances", str(distances), "--references", str(tmp_path / "noise")]
+    mask = select(tmp_path, record, {"kind": "contrast", "neurons": 3}, *files)
+    assert {k: index.tolist() for k, index in mask.indices.items() if len(index)} == {
+        key: [5, 7, 9]
+    }
+
+
+def test_activation_is_the_largest_or_the_most_uneven(
+    tmp_path: Path, record: Path, distances: Path
+):
+    keys = list(load_scores(distances))
+    own = {key: torch.full((64,), 1.0) + torch.arange(64) / 1000 for key in keys}
+    other = {key: vector.clone() for key, vector in own.items()}
+    own[keys[0]][3], other[keys[0]][3] = 9.0, 9.0  # loud on both
+    own[keys[1]][4], other[keys[1]][4] = 0.5, 0.0  # quiet, and of one alone
+    for name, scores in (("own", own), ("other", other)):
+        save_scores(tmp_path / name, scores, {})
+    one = select(
+        tmp_path,
+        record,
+        {"kind": "activation", "neurons": 1},
+        "--activations",
+        str(tmp_path / "own"),
+    )
+    assert one.indices[keys[0]].tolist() == [3]
+    both = select(
+        tmp_path,
+        record,
+        {"kind": "activation", "neurons": 1, "datasets": ["b"]},
+        "--activations",
+        str(tmp_path / "own"),
+        str(tmp_path / "other"),
+    )
+    assert both.indices[keys[1]].tolist() == [4]
+    with pytest.raises(NeftError, match="selector activation: needs --activations"):
+        select(
+            tmp_path,
+            record,
+            {"kind": "activation", "neurons": 1, "datasets": ["b"]},
+            "--activations",
+            str(tmp_path / "own"),
         )

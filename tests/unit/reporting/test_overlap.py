@@ -73,57 +73,82 @@ def test_random_masks_share_on_average_what_chance_says(first: tuple, second: tu
     assert shared.mean() == pytest.approx(expected, abs=4 * float(shared.std()) / len(found) ** 0.5)
 
 
+def tenths(*modules: int) -> dict[str, torch.Tensor]:
+    """Tenths of norms that rise with the neuron's number."""
+    keys = list(SIZES)
+    return {keys[n]: torch.arange(SIZES[keys[n]]) * 10 // SIZES[keys[n]] for n in modules}
+
+
 def test_overlap_is_in_percent_of_the_smaller_mask() -> None:
     found = overlap.measure(
-        make({0: [1, 2, 3, 4], 1: []}), make({0: [3, 4, 5], 1: [7, 8, 9, 10, 11]})
+        make({0: [1, 2, 3, 14], 1: []}), make({0: [3, 14, 15], 1: [7, 8, 9, 10, 11]}), tenths(0, 1)
     )
     assert (found["first"], found["second"], found["offered"], found["shared"]) == (4, 8, 160, 2)
     assert found["overlap"] == 50
-    assert found["chance"] == pytest.approx(4 * 8 / 160)
-    assert found["above_chance"] == pytest.approx(50 - 100 * 8 / 160)
+    assert found["random"] == pytest.approx(100 * 8 / 160)
+    # Ten neurons a tenth: 3 · 1 / 10 in the shortest, 1 · 2 / 10 in the next.
+    assert found["chance"] == pytest.approx(100 * (0.3 + 0.2) / 4)
+    assert (found["references"], found["reference"]) == ("", None)
+    assert found["above"] == pytest.approx(50 - 12.5)
+
+
+def test_chance_is_the_mean_of_masks_with_the_same_counts_by_tenth() -> None:
+    """Against drawing them."""
+    first, second, tenth = make({0: list(range(15))}), make({0: list(range(5, 35))}), tenths(0)
+    key, draw = next(iter(SIZES)), torch.Generator().manual_seed(1)
+
+    def drawn(one: NeuronMask) -> set[int]:
+        counts = tenth[key][one.indices[key].long()].bincount(minlength=10).tolist()
+        return {
+            10 * number + place
+            for number, count in enumerate(counts)
+            for place in torch.randperm(10, generator=draw)[:count].tolist()
+        }
+
+    shared = [len(drawn(first) & drawn(second)) for _ in range(4000)]
+    found = overlap.measure(first, second, tenth)
+    assert found["chance"] == pytest.approx(100 * sum(shared) / len(shared) / 15, abs=0.6)
+
+
+def test_what_lies_above_is_above_chance_and_every_reference() -> None:
+    first, second = make({0: list(range(20))}), make({0: list(range(10, 30))})
+    references = {"short": make({0: list(range(14, 34))}), "noise": make({0: list(range(60, 80))})}
+    found = overlap.measure(first, second, tenths(0), references)
+    # The first shares 6 of 20 with `short`, the second 16.
+    assert (found["references"], found["reference"]) == ("short 80.0; noise 0.0", 80)
+    assert (found["overlap"], found["above"]) == (50, -30)
 
 
 def test_an_empty_mask_is_an_error() -> None:
     with pytest.raises(NeftError, match="a mask without neurons"):
-        overlap.measure(make({0: []}), make({0: [1]}))
+        overlap.measure(make({0: []}), make({0: [1]}), tenths(0))
 
 
 def test_the_table_has_a_row_a_pair_with_its_mean_over_seeds() -> None:
-    same = {"first": 4, "second": 4, "offered": 16, "chance": 1.0, "chance_overlap": 25.0}
     rows = [
         {
             "a": a,
             "b": "z",
             "seed": seed,
+            "first": 4,
+            "second": 4,
+            "offered": 16,
             "shared": shared,
             "overlap": 25.0 * shared,
-            "above_chance": 25.0 * (shared - 1),
-            **same,
+            "random": 25.0,
+            "chance": 30.0,
+            "references": "short 40.0" if a == "x" else "",
+            "reference": 40.0 if a == "x" else None,
+            "above": 25.0 * shared - 40,
         }
         for a, seed, shared in (("x", 1, 2), ("x", 2, 4), ("y", 1, 1))
     ]
     sheet = overlap.sheet("Title", rows)
-    assert [cell.text for cell in sheet.rows[0]] == [
-        "x",
-        "z",
-        "2",
-        "4",
-        "4",
-        "3",
-        "75.0 ± 35.4",
-        "25.0 ± 0.0",
-        "50.0 ± 35.4",
-    ]
-    assert [cell.text for cell in sheet.rows[1]] == [
-        "y",
-        "z",
-        "1",
-        "4",
-        "4",
-        "1",
-        "25.0",
-        "25.0",
-        "0.0",
-    ]
-    assert "Seeds" in dict(sheet.notes)
-    assert "Seeds" not in dict(overlap.sheet("Title", rows[2:]).notes)
+    shown = [[cell.text for cell in row] for row in sheet.rows]
+    numbers = ["75.0 ± 35.4", "25.0 ± 0.0", "30.0 ± 0.0", "40.0 ± 0.0", "35.0 ± 35.4"]
+    assert shown[0] == ["x", "z", "2", "4", "4", "3", *numbers]
+    assert shown[1] == ["y", "z", "1", "4", "4", "1", "25.0", "25.0", "30.0", "–", "-15.0"]
+    assert "Seeds" in dict(sheet.notes) and "(short)" in dict(sheet.notes)["Reference"]
+    alone = overlap.sheet("Title", rows[2:])
+    assert not {"Seeds", "Reference"} & dict(alone.notes).keys()
+    assert len(alone.header) == len(alone.rows[0]) == len(sheet.header) - 1

@@ -59,14 +59,22 @@ def test_magnitude_and_gradient_take_the_largest() -> None:
         }
 
 
-def test_random_follows_its_own_seed_or_the_runs() -> None:
-    def draw(spec: dict[str, Any], seed: int) -> list[int]:
-        typed = plugins.settings("selectors", {"kind": "random", "neurons": 100, **spec})
+def test_random_follows_the_seed() -> None:
+    def draw(seed: int) -> list[int]:
+        typed = plugins.settings("selectors", {"kind": "random", "neurons": 100})
         ranking = plugins.load("selectors", "random").rank({}, SITES, typed, seed)
         return budgets.take(ranking.scores, 100)["l.0.up"].tolist()
 
-    assert draw({}, 1) == draw({}, 1) != draw({}, 2)
-    assert draw({"seed": 7}, 1) == draw({"seed": 7}, 2) == draw({}, 7)
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_ties_at_the_cut_are_counted_where_some_are_left() -> None:
+    scores = {"l.0.up": tensor([3.0, 2, 2, 2]), "l.1.up": tensor([2.0, 1, 1, 1])}
+    for count, expected in ((1, (0, 0)), (2, (4, 1)), (4, (4, 3)), (5, (0, 0)), (6, (3, 1))):
+        assert budgets.ties(scores, budgets.take(scores, count)) == expected
+    by_module = budgets.take(scores, 4, "module")
+    assert budgets.ties(scores, by_module, "module") == (3 + 3, 1 + 1)
+    assert budgets.ties(scores, {key: tensor([]).int() for key in scores}) == (0, 0)
 
 
 def test_ties_go_to_the_earlier_module_then_to_the_lower_index() -> None:

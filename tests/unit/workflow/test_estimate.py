@@ -49,7 +49,7 @@ def test_a_training_costs_its_operations_at_the_cards_speed(planned):
     assert cost.operations == 6 * size.parameters * tokens
     assert cost.seconds == cost.operations / (312e12 * 0.5)
     assert cost.stored == 2 * size.parameters
-    probe = planned.cost(Job("probe", MODEL, "ui-en-fr", "probe", 1, 0))
+    probe = planned.cost(Job("probe", MODEL, "ui-en-fr", "probe", 1, ""))
     assert probe.operations == 6 * size.parameters * 12 * 16 * estimate.TOKENS["translation"]
     assert (probe.probe, probe.tune, probe.stored) == (1, 0, 0)
 

@@ -35,7 +35,10 @@ def with_masks(masks, **methods) -> Config:
 
 def inputs_of(config, mask):
     files = SelectPlan(config).select_neurons_inputs(SimpleNamespace(mask=mask, **WHERE))
-    return {what: [str(path) for path in paths] for what, paths in files.items()}
+    base = {"model", "model_record"}
+    return {
+        what: [str(path) for path in paths] for what, paths in files.items() if what not in base
+    }
 
 
 def test_an_early_mask_reads_the_probe_that_ends_early_and_the_last_step_is_the_default():
@@ -48,9 +51,9 @@ def test_an_early_mask_reads_the_probe_that_ends_early_and_the_last_step_is_the_
         assert inputs == {
             "norms": [f"results/quickstart/similarity/{RUN}{suffix}.norms.safetensors"]
         }
-    spec = json.loads(SelectPlan(found).train_probe(SimpleNamespace(step="-step2", **WHERE)))
+    spec = json.loads(SelectPlan(found).train_probe(SimpleNamespace(variant="-step2", **WHERE)))
     assert spec.pop("stop") == 2
-    assert spec == json.loads(SelectPlan(found).train_probe(SimpleNamespace(step="", **WHERE)))
+    assert spec == json.loads(SelectPlan(found).train_probe(SimpleNamespace(variant="", **WHERE)))
 
 
 def test_a_refilled_union_reads_its_parts_scores_in_their_order_and_a_plain_one_their_masks():
@@ -95,3 +98,44 @@ def test_only_masks_that_look_at_the_probe_decide_what_it_is_compared_in():
         "down_proj",
         "up_proj",
     ]
+
+
+def test_a_probe_on_noise_is_another_probe_and_knows_its_step():
+    found = with_masks(
+        {
+            "noise": {"kind": "similarity", "neurons": 9, "probe": "noise"},
+            "early": {"kind": "similarity", "neurons": 9, "probe": "shuffled", "step": 2},
+            "own": {"kind": "contrast", "neurons": 9},
+        }
+    )
+    where = f"results/quickstart/similarity/{RUN}"
+    assert inputs_of(found, "noise") == {"distances": [f"{where}-noise.safetensors"]}
+    assert inputs_of(found, "early") == {"distances": [f"{where}-shuffled-step2.safetensors"]}
+    assert inputs_of(found, "own") == {
+        "distances": [f"{where}.safetensors"],
+        "references": [f"{where}-noise.safetensors"],
+    }
+    told = SelectPlan(found).train_probe(SimpleNamespace(variant="-shuffled-step2", **WHERE))
+    assert json.loads(told) | {"control": "shuffled", "stop": 2} == json.loads(told)
+
+
+def test_a_mask_with_its_own_seed_is_one_for_all_runs():
+    masks = {
+        "fixed": {"kind": "similarity", "neurons": 9, "seed": 7},
+        "like": {"kind": "matched", "of": "fixed"},
+    }
+    found = with_masks(masks, tuned={"mask": "fixed"})
+    w = SimpleNamespace(method="tuned", **WHERE)
+    mask = f"results/quickstart/mask/{RUN.replace('seed1', 'seed7')}/fixed.safetensors"
+    assert str(TunePlan(found).tune_model_inputs(w)["mask"]) == mask
+    assert inputs_of(found, "like") == {"masks": [mask]}
+    cuts = mask_uses.shown(found, WHERE["model"], WHERE["dataset"], reading="distances")
+    assert "fixed" not in cuts  # the figure shows the first seed's distances
+
+
+def test_activations_are_read_on_every_dataset_that_is_named():
+    found = with_masks({"loud": {"kind": "activation", "neurons": 9, "datasets": ["other"]}})
+    where = "results/quickstart/activation/smollm2-135m-instruct"
+    assert inputs_of(found, "loud") == {
+        "activations": [f"{where}/ui-en-fr.safetensors", f"{where}/other.safetensors"]
+    }
