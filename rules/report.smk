@@ -32,6 +32,7 @@ rule make_table:
     input:
         RUNS.files("scores", "metrics", "trials"),
         SCORE.comparisons(),
+        RUNS.near(),
     output:
         csv="results/{name}/tables/main.csv",
         markdown="results/{name}/tables/main.md",

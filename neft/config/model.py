@@ -77,6 +77,12 @@ class Splits(Strict):
     """Rows whose loss picks checkpoints and learning rates."""
     test: int = Field(0, ge=0)
     """Rows that are generated and scored."""
+    near_duplicates: float | None = Field(None, gt=0, le=1)
+    """Rows that share at least this share of their words, and rows between which there is a chain of
+    such, are in one split alone: 0.8 is a fifth of the words. Default: only equal rows are kept
+    apart. How many rows a test set has with a near duplicate in train stands below the main table
+    in any case.
+    """
     skip: int = Field(0, ge=0)
     """Rows left out at the end of the pool, before train is cut. Of two datasets with the same
     source, filter and seed the larger training set holds the smaller; if one skips as many rows as

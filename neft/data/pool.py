@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -50,9 +50,13 @@ def make_pool(
     task: ModuleType,
     keep: Filter,
     seed: int | None,
+    group: Callable[[Sequence[Mapping[str, str]]], Sequence[Any]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Filter records, drop duplicates and put the rest into an order that depends on the seed
     alone; None: leave it as it is.
+
+    group: gives each row a value that it has in common with those that it must stay with. Such rows
+    follow each other, and have the same number as "group", by which `cut` keeps them together.
 
     task: the plug-in that the rows are for; two rows of like `task.source` are duplicates.
     Outer white space is dropped. Returns rows {"id": place, **fields} and counts {"read", "kept", "dropped": {reason: n}}.
@@ -76,7 +80,19 @@ def make_pool(
         # Ordered by a hash of each row rather than shuffled: a row more or less leaves the order of
         # the others alone.
         rows.sort(key=lambda row: _rank(seed, task.source(row)))
-    return [{"id": number, **row} for number, row in enumerate(rows)], {
+    pool: list[dict[str, Any]] = [{"id": number, **row} for number, row in enumerate(rows)]
+    if group is not None:
+        members = group(rows)
+        first: dict[Any, int] = {}
+        for place, value in enumerate(members):
+            first.setdefault(value, place)
+        # Stable: a group stands where the first of it stood.
+        order = sorted(range(len(rows)), key=lambda place: first[members[place]])
+        pool = [
+            {"id": number, **rows[place], "group": first[members[place]]}
+            for number, place in enumerate(order)
+        ]
+    return pool, {
         "read": read,
         "kept": len(rows),
         "dropped": dropped,
@@ -104,20 +120,49 @@ def cut(
     So a larger test set moves no row of the others, a larger training set holds the smaller one,
     one that skips as many rows as another has shares none with it, and no split needs to know more
     than is in its `sizes`: test {"test", "reserved": rows of train, dev and skip}, dev {"dev",
-    "train", "skip"}, train {"train", "skip"}. Raises NeftError if the pool (`where`: its name) has
-    fewer rows.
+    "train", "skip"}, train {"train", "skip"}.
+
+    Rows with the same "group" are in one split alone: where a group lies across the start of train
+    the rest of it is in no split, and dev ends before it; of test "train", "dev" and "skip" are
+    asked for in place of "reserved". Raises NeftError if the pool (`where`: its name) has too few
+    rows.
     """
     asked = sum(sizes.values())
     if asked > len(rows):
-        parts = " + ".join(f"{count:,} {name}" for name, count in sizes.items())
-        raise NeftError(
-            f"{where}: {len(rows):,} rows, but {parts} = {asked:,} are asked for; ask for fewer in"
-            " `splits` or loosen `filter`"
-        )
-    if split == "test":
-        return list(rows[: sizes["test"]])
-    end = len(rows) - sizes.get("skip", 0) - (sizes["train"] if split == "dev" else 0)
-    return list(rows[end - sizes[split] : end])
+        raise NeftError(_too_few(where, rows, len(rows), sizes))
+    end = len(rows)
+    for name in ("skip", "train", "dev", "reserved"):
+        if name not in sizes:
+            continue
+        start = end - sizes[name]
+        if start < 0:
+            raise NeftError(_too_few(where, rows, end, {name: sizes[name]}))
+        if name == split:
+            return list(rows[start:end])
+        while start > 0 and _together(rows[start - 1], rows[start : start + 1]):
+            start -= 1
+        end = start
+    if sizes["test"] > end:
+        raise NeftError(_too_few(where, rows, end, {"test": sizes["test"]}))
+    return list(rows[: sizes["test"]])
+
+
+def _too_few(where: str, rows: Sequence[Any], left: int, sizes: Mapping[str, int]) -> str:
+    parts = " + ".join(f"{count:,} {name}" for name, count in sizes.items())
+    alone = (
+        f"only {left:,} of them in no group with rows of another split, "
+        if left < len(rows)
+        else ""
+    )
+    return (
+        f"{where}: {len(rows):,} rows, {alone}but {parts} = {sum(sizes.values()):,} are asked for;"
+        " ask for fewer in `splits` or loosen `filter`"
+    )
+
+
+def _together(one: Mapping[str, Any], following: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a row is of the same group as the one that follows it, if one does."""
+    return "group" in one and any(one["group"] == row["group"] for row in following)
 
 
 def _reason_to_drop(row: Mapping[str, str], task: ModuleType, keep: Filter) -> str | None:

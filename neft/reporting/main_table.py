@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from neft.reporting.summary import COSTS, Mean, Result, Row
@@ -82,9 +82,11 @@ def _with_sd(name: str, number: Mean | None) -> dict[str, float | None]:
     return {name: number.value if number else None, f"{name}_sd": number.sd if number else None}
 
 
-def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
+def sheet(
+    group: Group, rows: Sequence[Row], baseline: str, near: Mapping[str, Any] | None = None
+) -> Sheet:
     """One group as a table for people: rounded, with units, the best of each score and the lowest
-    dev loss marked.
+    dev loss marked. near: what compare_splits found of the test set.
     """
     metrics = {name: result.title for row in rows for name, result in row.results.items()}
     header = [
@@ -116,7 +118,11 @@ def sheet(group: Group, rows: Sequence[Row], baseline: str) -> Sheet:
         title=f"{tuned_on}tested on {group.test}",
         header=header,
         rows=[_cells(row, metrics, best, lowest, marks) for row in rows],
-        notes=[*_notes(rows, metrics, baseline), *((mark, note) for note, mark in marks.items())],
+        notes=[
+            *_notes(rows, metrics, baseline),
+            *(_near(near) if near else []),
+            *((mark, note) for note, mark in marks.items()),
+        ],
     )
 
 
@@ -225,6 +231,20 @@ def count(number: float) -> str:
         if number >= size:
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
+
+
+def _near(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    shares = ", ".join(
+        f"{count:,} ({100 * count / found['rows']:.0f} %) at {100 * float(share):.0f} %"
+        for share, count in found["near"].items()
+    )
+    return [
+        (
+            "Near duplicates",
+            f"of {found['rows']:,} test rows so many have a train row that shares that much of their"
+            f" words: {shares}.",
+        )
+    ]
 
 
 def _notes(rows: Sequence[Row], metrics: dict[str, str], baseline: str) -> list[tuple[str, str]]:

@@ -48,6 +48,10 @@ class Layout:
         """The rows of a split: "train", "dev" or "test"."""
         return self.root / "data" / dataset / f"{split}.jsonl"
 
+    def near(self, dataset: str, test: str) -> Path:
+        """How many rows of a test set have a near duplicate in a data set's train split."""
+        return self.root / "data" / dataset / f"near_{test}.json"
+
     def model(self, model: str) -> Path:
         """A base model's folder; its record is `record_of` this."""
         return self.root / "model" / model

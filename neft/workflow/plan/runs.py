@@ -49,6 +49,11 @@ class RunPlan(Stage):
         generated = any("losses" not in reads_of(self.config.metrics[name]) for name in metrics)
         return replace(run, metrics=metrics, generated=generated)
 
+    def near(self) -> list[str]:
+        """What is known of near duplicates between what was trained on and each test set."""
+        places = dict.fromkeys((run.dataset, run.test) for run in self._all if run.tuned)
+        return [str(self.layout.near(*place)) for place in places]
+
     def files(self, *kinds: str) -> list[str]:
         """Files of some kinds of all runs, in their order: "outputs", "scores", "metrics",
         "history", …

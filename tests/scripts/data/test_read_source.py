@@ -186,3 +186,22 @@ def test_a_source_that_makes_its_own_rows_is_given_no_path(tmp_path, monkeypatch
     rows, counts = read(tmp_path, [], source)
     assert {row["source"] for row in rows} == {"word 0", "word 1", "word 2"}
     assert counts["kept"] == 3
+
+
+def test_near_duplicates_follow_each_other_as_one_group(tmp_path):
+    table = tmp_path / "pairs.csv"
+    lines = ["en,fr"]
+    for n in range(20):
+        lines += [
+            f"open file number {n} in a new window,x",
+            f"open file number {n} in new window,y",
+        ]
+    table.write_text("\n".join(lines) + "\n")
+    source = {"kind": "files", "paths": str(table), "columns": {"source": "en", "target": "fr"}}
+    spec = {"source": source, "shares": [1], "task": TASK, "filter": {}, "seed": 1}
+    out = ["--pool", str(tmp_path / "pool.jsonl"), "--counts", str(tmp_path / "counts.json")]
+    spec["near_duplicates"] = 0.87  # with another number 6 of 10 words are the same
+    read_source.main(["--spec", json.dumps(spec), "--paths", str(table), *out])
+    rows = [json.loads(line) for line in (tmp_path / "pool.jsonl").read_text().splitlines()]
+    assert [row["group"] for row in rows[::2]] == [row["group"] for row in rows[1::2]]
+    assert len({row["group"] for row in rows}) == 20

@@ -97,3 +97,9 @@ def test_made_again_the_files_are_the_same_bytes(root, tmp_path):
     assert make(root, tmp_path / "a", finished.runs()) == make(
         root, tmp_path / "b", finished.runs()
     )
+
+
+def test_near_duplicates_between_test_and_train_are_said(root, tmp_path):
+    text = make(root, tmp_path, finished.runs())["markdown"]
+    assert "of 60 test rows so many have a train row" in text
+    assert "6 (10 %) at 66 %, 3 (5 %) at 80 %" in text
