@@ -148,7 +148,7 @@ def test_the_batch_size_of_generation_reruns_nothing_but_the_page_that_shows_it(
 
 def test_the_test_size_reruns_the_users_of_the_test_split(workflow):
     changed(workflow, datasets={"pairs": {"splits": {"seed": 1, "train": 32, "dev": 8, "test": 9}}})
-    expected = {"split_dataset test"} | generated(*workflow.config["methods"])
+    expected = {"split_dataset test", "compare_splits"} | generated(*workflow.config["methods"])
     assert workflow.would_run() == expected | (REPORT - {"plot_losses"})
 
 
@@ -202,6 +202,7 @@ def test_a_changed_source_file_reruns_everything_below_it(workflow, tiny_pairs):
         "split_dataset train",
         "split_dataset dev",
         "split_dataset test",
+        "compare_splits",
         "train_probe",
         "compare_neurons",
     }
