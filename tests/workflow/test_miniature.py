@@ -146,7 +146,7 @@ def test_there_are_as_many_tuning_jobs_as_distinct_runs(shipped):
 def test_one_probe_serves_all_budgets_of_a_data_set(shipped):
     found = shipped.jobs
     probes = [
-        tuple(wildcards[key] for key in ("model", "dataset", "seed", "step"))
+        tuple(wildcards[key] for key in ("model", "dataset", "seed", "variant"))
         for rule, wildcards in found
         if rule == "train_probe"
     ]
@@ -214,6 +214,7 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
             experiment["test"][-1:],
             experiment["metrics"][:1],
         )
+    config["experiments"][0]["metrics"].append("loss")
     table7 = config["tables"]["table7"]
     table7 |= {
         side: [name for name in table7[side] if name in KEPT] for side in ("rows", "columns")

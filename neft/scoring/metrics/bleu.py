@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from neft.errors import NeftError
+from neft.scoring.languages import CHINESE, NO_SPACES, code
 from neft.scoring.rows import Rows
 from neft.scoring.score import Resampled, Score, by_sacrebleu, sacrebleu_statistics
 
@@ -14,9 +16,8 @@ if TYPE_CHECKING:
 
 FITS = frozenset({"chat", "instruction", "summarization", "translation"})
 
-_CHINESE = ("zh", "zho", "chi", "cmn", "yue")
-# Written without spaces, and without a tokenizer of their own that needs nothing else installed.
-_NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
+_MECAB = {"ja": "ja-mecab", "jpn": "ja-mecab", "ko": "ko-mecab", "kor": "ko-mecab"}
+"""sacrebleu's own choice for these, which needs more to be installed."""
 
 
 class Spec(Resampled):
@@ -25,7 +26,7 @@ class Spec(Resampled):
     kind: Literal["bleu"]
     tokenize: Literal["auto", "13a", "intl", "zh", "char", "ja-mecab", "ko-mecab", "none"] = "auto"
     """How sacrebleu splits text into words. auto: `zh` for Chinese, `char` for languages without
-    spaces, else `13a`.
+    spaces, else `13a`; scores of Japanese and Korean then say that sacrebleu's own choice is another.
     """
     lowercase: bool = False
     """Ignore case."""
@@ -56,7 +57,15 @@ def score(rows: Rows, spec: Spec, language: str) -> Score:
     the tokenizer.
     """
     segment = _metric(spec, language, effective_order=True)
-    return by_sacrebleu(_metric(spec, language), segment, rows, spec, highest=100.0)
+    found = by_sacrebleu(_metric(spec, language), segment, rows, spec, highest=100.0)
+    usual = _MECAB.get(code(language))
+    if usual and spec.tokenize == "auto":
+        note = (
+            f"BLEU of {language} by {_tokenizer(language)} tokens; published values mostly use"
+            f" {usual} (option `tokenize`, with an extra of sacrebleu)"
+        )
+        return replace(found, notes=[*found.notes, note])
+    return found
 
 
 def statistics(rows: Rows, spec: Spec, language: str) -> np.ndarray:
@@ -109,5 +118,5 @@ def _tokenizer(language: str) -> str:
     """sacrebleu's Python interface picks none: Chinese scored with 13a, a whole sentence being one
     word, is 0 all over.
     """
-    code = language.lower().replace("_", "-").split("-")[0]
-    return "zh" if code in _CHINESE else "char" if code in _NO_SPACES else "13a"
+    own = code(language)
+    return "zh" if own in CHINESE else "char" if own in NO_SPACES else "13a"

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 from neft.errors import NeftError
+from neft.scoring.languages import CHINESE, NO_SPACES, code
 from neft.scoring.rows import Rows, texts
 from neft.scoring.score import Resampled, Score, mean_score, ratio
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 FITS = frozenset({"chat", "instruction", "summarization"})
 
-_CHINESE = ("zh", "zho", "chi", "cmn", "yue")
-# Other languages written without spaces between words.
-_NO_SPACES = ("ja", "jpn", "th", "tha", "lo", "lao", "km", "khm", "my", "mya", "bo", "bod")
 # Their letters stand alone; the long-vowel mark of Katakana belongs to no script.
 _ALONE = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}ー"
@@ -176,20 +174,16 @@ class _Tokenizer:
 
 
 def _kind(spec: Spec, language: str) -> str:
-    code = _code(language)
-    if spec.tokenizer == "jieba" and code not in _CHINESE:
+    own = code(language)
+    if spec.tokenizer == "jieba" and own not in CHINESE:
         raise NeftError(
             "metric rouge: tokenizer: jieba finds words of Chinese only, but the outputs are in"
             f" {language}"
         )
     if spec.tokenizer == "auto":
-        return "characters" if code in (*_CHINESE, *_NO_SPACES) else "unicode-words"
+        return "characters" if own in CHINESE | NO_SPACES else "unicode-words"
     return spec.tokenizer
 
 
 def _stems(spec: Spec, language: str) -> bool:
-    return spec.stem_english and _code(language) in ("en", "eng")
-
-
-def _code(language: str) -> str:
-    return language.lower().replace("_", "-").split("-")[0]
+    return spec.stem_english and code(language) in ("en", "eng")

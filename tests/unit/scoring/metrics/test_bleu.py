@@ -83,6 +83,10 @@ def test_the_interval_holds_the_score():
         ("zho_Hans", "zh"),
         ("ja", "char"),
         ("th", "char"),
+        ("dzo_Tibt", "char"),
+        ("shn", "char"),
+        ("wuu", "zh"),
+        ("ko", "13a"),
         ("fr", "13a"),
         ("mi", "13a"),
         ("bs_Latn", "13a"),
@@ -135,3 +139,11 @@ def test_segments_are_sentence_scores_smoothed_for_short_text():
         "fr",
     ).segments
     assert segments == [pytest.approx(100), 0, 0]
+
+
+def test_where_sacrebleus_own_choice_is_another_a_note_says_so():
+    rows = tiny.output_rows(["猫 が いる"] * 2, ["猫 が いた"] * 2)
+    (note,) = bleu.score(rows, spec(bootstrap=100), "ja").notes
+    assert "char tokens" in note and "ja-mecab" in note
+    assert bleu.score(rows, spec(bootstrap=100), "th").notes == []
+    assert bleu.score(rows, spec(bootstrap=100, tokenize="char"), "ja").notes == []
