@@ -192,7 +192,7 @@ def cut(folder: Path, tiny_model: Path, tiny_pairs: Path) -> dict[str, Any]:
         dataset["filter"] = {}
         sizes = {"train": 16, "dev": 6, "test": 6, "skip": 16}
         dataset["splits"] = {"seed": 1} | {
-            split: sizes[split] for split in dataset["splits"] if split != "seed"
+            split: sizes[split] for split in dataset["splits"] if split in sizes
         }
     config["models"] = {
         name: {"source": {"kind": "files", "path": str(tiny_model)}, "dtype": "float32"}
