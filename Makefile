@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A file of tests goes to one process, since its fixtures are shared; the order is that of tests/conftest.py.
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
-.PHONY: bench demo docs lint lock miniature plan search test test-fast verify
+.PHONY: bench calibration demo docs lint lock miniature plan search test test-fast verify
 
 CONFIG ?= configs/paper.yaml
 
@@ -64,6 +64,10 @@ bench: .venv/main
 	PYTHONPATH=. python benchmarks/similarity.py
 	PYTHONPATH=. python benchmarks/utilization.py
 	PYTHONPATH=. python benchmarks/generate.py
+
+# Simulates whether the tests keep their level; needs the demo's data.
+calibration: .venv/main
+	PYTHONPATH=. python benchmarks/calibration.py
 
 docs: .venv/main
 	PYTHONPATH=. python -m neft.config.reference

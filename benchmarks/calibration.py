@@ -3,7 +3,7 @@
 Reads   ROWS (jsonl)   {target}: real answers, of which outputs are made (of the demo: its pool)
 Writes  PAGE (Markdown)   how often each test rejects, beside the level
 
-Needs minutes on one core; `--simulations 50` is a quick look.
+Needs some ten minutes on one core; `--simulations 50` is a quick look.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Simulate and write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rows", type=Path, default="results/quickstart/data/ui-en-fr/pool.jsonl")
-    parser.add_argument("--simulations", type=int, default=2000)
+    parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=2000, help="swaps of one test")
     parser.add_argument("--page", type=Path, default="docs/calibration.md")
     args = parser.parse_args(argv)
@@ -136,7 +136,7 @@ def runs(
         for number in range(simulations):
             rows = draw.permutation(statistics.shape[1])[:size]
             one, other = draw.permutation(VERSIONS)[:2]
-            swap = draw.random(size)[:, None] < 0.5
+            swap = draw.random(len(rows))[:, None] < 0.5
             first = np.where(swap, statistics[one][rows], statistics[other][rows])
             second = np.where(swap, statistics[other][rows], statistics[one][rows])
             if "mcnemar" in exact:

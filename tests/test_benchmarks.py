@@ -15,6 +15,7 @@ from neft.storage.files import read_json
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import calibration
 import generate
 import measure
 import similarity
@@ -167,3 +168,14 @@ def test_the_page_shows_every_result_and_says_where_a_bar_is_missed(
     assert "| delta ≤ 2.05 bytes/parameter | tiny | 2 x 8 | bfloat16 | 5% | " in page
     assert "**missed**" in page  # so small a delta is mostly header
     assert (tmp_path / "train_step.cpu.png").stat().st_size > 1000
+
+
+def test_the_page_on_calibration_has_a_rate_for_every_test(tiny_rows: Path, tmp_path: Path):
+    page = tmp_path / "calibration.md"
+    quick = ["--simulations", "3", "--trials", "50"]
+    calibration.main([*quick, "--rows", str(tiny_rows), "--page", str(page)])
+    text = page.read_text()
+    for metric in ("chrf", "bleu", "rouge", "loss", "accuracy"):
+        assert f"| {metric} | " in text
+    assert text.count("not valid") == 18  # rows that share something
+    assert "nan" not in text
