@@ -299,7 +299,8 @@ class LoraDelta(Delta):
                 _misfit(key, product, parameter, shape, name, shape)
 
     def changes(self) -> dict[str, Change]:
-        """Per adapted weight the addition of its scaled product, as PEFT's merge does it.
+        """Per adapted weight the addition of its scaled product, as PEFT's merge does it; the sum is
+        rounded to the format of the delta.
 
         Raises NeftError for variants of LoRA whose merge is another.
         """
@@ -383,6 +384,9 @@ def _insertion(vectors: list[tuple[int, Tensor, Tensor]]) -> Change:
 def _addition(b: Tensor, a: Tensor, scale: float, transposed: bool) -> Change:
     def change(tensor: Tensor) -> None:
         product = b.to(tensor.device, torch.float32) @ a.to(tensor.device, torch.float32)
-        tensor += (product.t() if transposed else product) * scale
+        merged = tensor.float() + (product.t() if transposed else product) * scale
+        # A saved delta is in the base's format. So are the weights that come out, whatever the
+        # precision in which they are used: as other deltas hold them, and as they are exported.
+        tensor.copy_(merged.to(a.dtype))
 
     return change

@@ -111,6 +111,19 @@ def test_a_lora_delta_merges_in_bfloat16_as_peft_does(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in ours.state_dict().items())
 
 
+def test_a_lora_delta_in_float32_is_the_model_that_is_exported(tmp_path: Path) -> None:
+    """Outputs are generated in float32: by the weights in the base's format, as of other methods."""
+    folder = make_tiny_model(tmp_path / "base", dtype="bfloat16")
+    _, trained = tuned(folder, "lora")
+    trained.save(tmp_path / "delta.safetensors", torch.bfloat16)
+    delta = Delta.load(tmp_path / "delta.safetensors")
+    used = load(folder, torch.float32)
+    neft.apply(used, delta)
+    neft.merge(folder, delta, tmp_path / "out")
+    exported = load(tmp_path / "out", torch.float32).state_dict()
+    assert all(torch.equal(tensor, exported[name]) for name, tensor in used.state_dict().items())
+
+
 def _options(delta: Delta) -> dict[str, Any]:
     config = delta.metadata["adapter_config"]
     return {key: config[key] for key in ("r", "lora_alpha", "target_modules", "use_rslora")}
