@@ -77,6 +77,8 @@ def mask(inputs: tuned.Inputs, out: Path) -> Command:
         "scope": "global",
     }
     paths = [
+        "--model",
+        inputs.model,
         "--model-record",
         inputs.record,
         "--mask",
